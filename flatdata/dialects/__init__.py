@@ -1,0 +1,1 @@
+"""The APIs flatdata speaks: one folder each, none knowing of another."""

@@ -1,0 +1,240 @@
+"""The query tree: what a dialect asks for, as plain values.
+
+A query is a tree of conditions over one scope of entries, an ordering and a page. The tree is pure
+data plus pure functions: it knows neither disk, nor index, nor HTTP. Two things consume it:
+
+* `flatdata.query.evaluate.matches`, the definition of every operator;
+* `flatdata.index.planner`, which uses each operator's *hint* to find candidates quickly.
+
+A record is whatever the fields of the tree can read: normally a `flatdata.store.entry.Entry`, in tests
+and in stored versions anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Json = Any
+"""Any JSON value: None, bool, int, float, str, list of them, dict with str keys."""
+
+
+class Absent:
+    """The type of `ABSENT`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+ABSENT: Final = Absent()
+"""What a field reads where the record has no such value; never equal to a JSON null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One addressable value of a record.
+
+    `view` and `path` identify the field: two fields that agree on both must read the same, because the
+    index keeps one set of structures for each. `read` takes a record and gives the value or `ABSENT`.
+    """
+
+    view: str
+    path: str
+    read: Callable[[Any], Json | Absent] = field(compare=False, hash=False, repr=False)
+
+
+# --- what the index can be asked for ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KeyIndex:
+    """A kind of postings: from each key of a value to the entries that have it.
+
+    `keys` is given a field's value (`ABSENT` too) and yields hashable keys, none to stay out. Keys must
+    be equal only where the operators that use the index hold them equal (mind 1 == True == 1.0).
+    `name` identifies the kind.
+    """
+
+    name: str
+    keys: Callable[[Json | Absent], Iterable[Hashable]] = field(compare=False, hash=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIndex:
+    """A kind of sorted list over a field's values.
+
+    `key` is given a value (`ABSENT` too) and gives a key, or None to stay out of the list. All keys of
+    one kind must be comparable with each other. `name` identifies the kind.
+    """
+
+    name: str
+    key: Callable[[Json | Absent], Any] = field(compare=False, hash=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """Entries whose value has one of `keys` in `index`; `exact` says that each of them matches."""
+
+    index: KeyIndex
+    keys: tuple[Hashable, ...]
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ranged:
+    """Entries whose key in `index` lies between `low` and `high` (None is open-ended)."""
+
+    index: OrderIndex
+    low: Any = None
+    high: Any = None
+    low_open: bool = False
+    high_open: bool = False
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Containing:
+    """Entries with a string value (or a string somewhere inside it) that holds `needle`, case-folded.
+
+    Never exact: the index looks at words, the evaluator decides.
+    """
+
+    needle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Every entry of the scope; `exact` says that each of them matches."""
+
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No entry at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyHint:
+    """The union of hints."""
+
+    hints: tuple[Hint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllHints:
+    """The intersection of hints."""
+
+    hints: tuple[Hint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoHint:
+    """The complement of a hint: exact where the hint is exact."""
+
+    hint: Hint
+
+
+Hint = Keyed | Ranged | Containing | Everything | Nothing | AnyHint | AllHints | NoHint
+"""A superset of the matching entries, exact in the parts that say so."""
+
+# --- conditions -----------------------------------------------------------------------------------
+
+
+def no_hint(operand: Json) -> Hint:
+    """Let the evaluator decide for every entry."""
+    return Everything(exact=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One comparison, as a row of a dialect's table.
+
+    `matches(value, operand)` is its definition: total, no exception for any JSON value or `ABSENT`.
+    `hint(operand)` tells the index where the matching entries are; it must hold every entry that
+    matches, and only matching ones in its exact parts.
+    """
+
+    name: str
+    matches: Callable[[Json | Absent, Any], bool] = field(compare=False, hash=False, repr=False)
+    hint: Callable[[Any], Hint] = field(default=no_hint, compare=False, hash=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`field operator operand`, true or false for each record."""
+
+    field: Field
+    operator: Operator
+    operand: Any
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """True where every part is; with no parts, true."""
+
+    parts: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """True where one part is; with no parts, false."""
+
+    parts: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """True where the part is false."""
+
+    part: Node
+
+
+Node = Condition | All | AnyOf | Not
+EVERYTHING: Final = All()
+NOTHING: Final = AnyOf()
+
+# --- scope, order, page -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which entries a query is about: those below `slug` whose depth lies in the given bounds.
+
+    Depth 1 is a child of `slug`, 0 the entry itself. `max_depth` None means without end. The empty slug
+    is the root of the content.
+    """
+
+    slug: str
+    min_depth: int = 1
+    max_depth: int | None = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBy:
+    """One sort key. `index.key` must give a key for every value, `ABSENT` included."""
+
+    field: Field
+    index: OrderIndex
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A whole question. Ties, and queries without `order`, are ordered by slug, ascending.
+
+    `limit` None means all. `total` tells whether the number of all matches is wanted.
+    """
+
+    scope: Scope
+    where: Node = EVERYTHING
+    order: tuple[OrderBy, ...] = ()
+    offset: int = 0
+    limit: int | None = None
+    total: bool = True

@@ -1,0 +1,1 @@
+"""What is kept: paths, codec, entries, the change log, and what is read from them."""
