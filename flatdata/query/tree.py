@@ -109,6 +109,18 @@ class Containing:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """Entries whose strings at the field's path hold all of `stems`, as `flatdata.index.words.analyse` gives them.
+
+    The field's path `*` stands for all strings of the entry. `exact` says that having the stems is the same
+    as matching; the index still leaves entries that its words are behind of to the evaluator.
+    """
+
+    stems: tuple[str, ...]
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Everything:
     """Every entry of the scope; `exact` says that each of them matches."""
 
@@ -141,7 +153,7 @@ class NoHint:
     hint: Hint
 
 
-Hint = Keyed | Ranged | Containing | Everything | Nothing | AnyHint | AllHints | NoHint
+Hint = Keyed | Ranged | Containing | Words | Everything | Nothing | AnyHint | AllHints | NoHint
 """A superset of the matching entries, exact in the parts that say so."""
 
 # --- conditions -----------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""What flatdata costs, measured: see README.md here."""

@@ -1,0 +1,205 @@
+"""Searches: from parsed parameters and the caller's grants to a page of things (reference/bubble.md §6-§8,
+§12).
+
+What a caller does not see cannot be asked about either. A constraint or sort on a field that no rule shows
+the caller is dropped, as on the hosted service; where the field is visible on some things only, it counts
+as empty on the others, so that the results are those that the visible data would give.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from flatdata.access.privacy import Grants, all_of, any_of, none_of
+from flatdata.dialects.bubble.constraints import Anywhere, Constraint, Reading
+from flatdata.dialects.bubble.errors import bad_parameter, unrecognized
+from flatdata.dialects.bubble.parameters import Search, SortBy
+from flatdata.dialects.bubble.types import COLUMN_VIEW, CREATED_DATE, ThingField
+from flatdata.query.bubble import distance_km, order_index, order_key, word_search
+from flatdata.query.bubble_values import read_address
+from flatdata.query.evaluate import matches
+from flatdata.query.tree import (
+    ABSENT,
+    EVERYTHING,
+    NOTHING,
+    Absent,
+    Condition,
+    Field,
+    Json,
+    Node,
+    Operator,
+    OrderBy,
+    Query,
+    Scope,
+)
+from flatdata.store.entry import Entry
+
+MAX_REACH: Final = 50_000
+"""Things that a search can reach with `cursor`: beyond, pages are empty though `remaining` is not 0 (§6)."""
+
+SearchIndex = Callable[[Query], Any]
+"""From a query to a result with `entries` and `total`."""
+
+ADDRESS: Final = "geographic_address"
+_TEXT_KINDS: Final = frozenset({"text", "option", ADDRESS})
+"""Kinds of fields that the key `_all` searches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of entries; `total` counts all matches, None where it was not asked for."""
+
+    entries: list[Entry]
+    total: int | None
+
+
+def run(search: Search, reading: Reading, grants: Grants, index: SearchIndex) -> Page:
+    """Carry out a search. Raises `Refused`."""
+    thing_type = reading.thing_type
+    where = _where(search, reading, grants)
+    orders = [_order(sort, search, reading, grants) for sort in search.sorts]
+    kept = [order for order in orders if order is not None]
+    query = Query(Scope(thing_type.source.slug), where, total=search.count_remaining)
+    limit = max(0, min(search.limit, MAX_REACH - search.cursor))
+    if search.random or any(isinstance(order, _Computed) for order in kept):
+        found = index(query)
+        entries = list(found.entries)
+        _arrange(entries, kept, shuffled=search.random)
+        total = len(entries) if search.count_remaining else None
+        return Page(entries[search.cursor : search.cursor + limit], total)
+    order = tuple(order for order in kept if isinstance(order, OrderBy)) or (_BY_CREATION,)
+    found = index(replace(query, order=order, offset=search.cursor, limit=limit))
+    return Page(found.entries, found.total if search.count_remaining else None)
+
+
+# --- constraints ------------------------------------------------------------------------------------------
+
+
+def _where(search: Search, reading: Reading, grants: Grants) -> Node:
+    parts = [grants.findable()]
+    for raw in search.constraints:
+        constraint = reading.constraint(raw)
+        if isinstance(constraint, Anywhere):
+            parts.append(_anywhere(constraint, reading, grants))
+        elif constraint is not None:
+            parts.append(_node(constraint, grants))
+    return all_of(*parts)
+
+
+def _node(constraint: Constraint, grants: Grants) -> Node:
+    operator, operand = constraint.operator, constraint.operand
+    condition = Condition(constraint.field.source, operator, operand)
+    allowed = grants.constrainable(constraint.field.caption)
+    if allowed == NOTHING:
+        return EVERYTHING
+    if allowed == EVERYTHING:
+        return condition
+    seen_as_empty = EVERYTHING if operator.matches(ABSENT, operand) else NOTHING
+    return any_of(all_of(allowed, condition), all_of(none_of(allowed), seen_as_empty))
+
+
+def _anywhere(search: Anywhere, reading: Reading, grants: Grants) -> Node:
+    """All words, each in some text of the thing that the caller may search."""
+    if not search.stems:
+        return EVERYTHING if search.negated else NOTHING
+    places = [
+        (grants.constrainable(field.caption), _text_field(field), _operator(field, reading))
+        for field in reading.thing_type.fields
+        if field.type.kind in _TEXT_KINDS
+    ]
+    node = all_of(
+        *(
+            any_of(
+                *(all_of(allowed, Condition(field, operator, (stem,))) for allowed, field, operator in places)
+            )
+            for stem in search.stems
+        )
+    )
+    return none_of(node) if search.negated else node
+
+
+def _operator(field: ThingField, reading: Reading) -> Operator:
+    return word_search(reading.analyse, many=True, exact=field.own_words)
+
+
+def _text_field(field: ThingField) -> Field:
+    """What reads the text, or the texts, of a field: of an address, what it is called."""
+    if field.type.kind != ADDRESS:
+        return field.source
+    return Field(COLUMN_VIEW, f"{field.caption}.address", lambda entry: _called(field.source.read(entry)))
+
+
+def _called(raw: Json | Absent) -> Json | Absent:
+    if isinstance(raw, list):
+        return [text for item in raw if isinstance(text := _called(item), str)]
+    return raw.get("address", ABSENT) if isinstance(raw, dict) else raw
+
+
+# --- order ------------------------------------------------------------------------------------------------
+
+_BY_CREATION: Final = OrderBy(CREATED_DATE.source, order_index(CREATED_DATE.type))
+
+
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """A sort key that no structure of the index has."""
+
+    key: Callable[[Entry], Any]
+    descending: bool
+
+
+def _order(sort: SortBy, search: Search, reading: Reading, grants: Grants) -> OrderBy | _Computed | None:
+    """How to sort, None where the caller may not sort by this field."""
+    field = reading.thing_type.find(sort.key)
+    if field is None:
+        raise unrecognized(sort.key)
+    if field.type.many:
+        raise bad_parameter("sort_field", f"{field.caption} is a list")
+    key = _sort_key(field, search, reading)
+    allowed = grants.constrainable(field.caption)
+    if allowed == NOTHING:
+        return None
+    if allowed == EVERYTHING and key is None:
+        return OrderBy(field.source, order_index(field.type), sort.descending)
+    read = key or (lambda raw: order_key(field.type, raw))
+    return _Computed(
+        lambda entry: read(field.source.read(entry) if matches(allowed, entry) else ABSENT), sort.descending
+    )
+
+
+def _sort_key(field: ThingField, search: Search, reading: Reading) -> Callable[[Json | Absent], Any] | None:
+    """The key of an address: its distance from the reference, those without a place last."""
+    if field.type.kind != ADDRESS:
+        return None
+    if not search.geo_reference:
+        raise bad_parameter("geo_reference", f"sorting by {field.caption} needs an address")
+    centre = reading.geocode(search.geo_reference)
+    if centre is None:
+        raise bad_parameter("geo_reference", "could not resolve this address")
+
+    def distance(raw: Json | Absent) -> tuple[float, ...]:
+        value = read_address(raw)
+        if isinstance(value, Absent) or "lat" not in value:
+            return (1,)
+        return (0, distance_km(value["lat"], value["lng"], centre.lat, centre.lng))
+
+    return distance
+
+
+def _arrange(entries: list[Entry], orders: list[OrderBy | _Computed], *, shuffled: bool) -> None:
+    """Order entries in place that come by slug."""
+    if shuffled:
+        random.shuffle(entries)
+        return
+    for order in reversed(orders):
+        entries.sort(key=_entry_key(order), reverse=order.descending)
+
+
+def _entry_key(order: OrderBy | _Computed) -> Callable[[Entry], Any]:
+    if isinstance(order, _Computed):
+        return order.key
+    read, key_of = order.field.read, order.index.key
+    return lambda entry: key_of(read(entry))

@@ -1,0 +1,412 @@
+"""The keeper: one for each site, in a process of its own. It holds the files and the log together.
+
+It reads the content on the first start, compares the files with what is known, follows what the watcher hints
+at, and records every edit it finds as a change from disk; it writes the catalogue from which the next start
+reads, flushes checkpoints, drops log segments nobody needs, and keeps Whoosh up to date.
+
+Being a process of its own, nothing of this takes the interpreter from a request. The keeper is whoever holds
+the lock `.flatdata/keeper.lock`; it dies with its holder, and the next supervisor starts another keeper
+(`flatdata.index.supervisor`).
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from flatdata.index.status import (
+    COMPARING,
+    READING,
+    READY,
+    STOPPED,
+    KeeperStatus,
+    ProblemReport,
+    StatusFile,
+)
+from flatdata.index.watching import OVERFLOW, Hint, Watcher
+from flatdata.index.words import WordsWriter
+from flatdata.store.catalogue import read_catalogue, write_catalogue
+from flatdata.store.codec import CodecError
+from flatdata.store.disk import Found, Image
+from flatdata.store.entry import Entry
+from flatdata.store.paths import InvalidSlug, is_within, join
+from flatdata.store.planning import forms_to_check
+from flatdata.store.scan import Problem, Scan
+from flatdata.store.store import Parsed, Store
+
+_CHUNK: Final = 500
+"""Files taken in under one hold of the write lock."""
+_QUIET_SECONDS: Final = 0.005
+_GATHER_SECONDS: Final = 0.05
+_TICK_SECONDS: Final = 0.2
+_MANY_HINTS: Final = 400
+"""From so many changed paths on, comparing everything is cheaper."""
+_CATALOGUE_SECONDS: Final = 10.0
+_PARTIAL_COMPARE_SECONDS: Final = 2.0
+REBUILD_REQUEST: Final = "rebuild"
+
+logger = logging.getLogger("flatdata.keeper")
+
+
+class Keeper:
+    """The work of the keeper, step by step.
+
+    Args:
+        root: the site's folder.
+        compare_seconds: how often the files are compared even if nothing hints at a change.
+        checkpoint_seconds: how often what was written is flushed for good.
+        keep_days: how long log records are kept (0 for ever).
+        segment_bytes: size at which a segment of the log is closed.
+        progress: told of (files read, files in all) while the content is read for the first time.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        compare_seconds: float = 60.0,
+        checkpoint_seconds: float = 30.0,
+        keep_days: float = 0,
+        segment_bytes: int = 64 << 20,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.store = Store(root, segment_bytes)
+        self._compare_seconds = compare_seconds
+        self._checkpoint_seconds = checkpoint_seconds
+        self._keep_days = keep_days
+        self._progress = progress
+        self._catalogue = self.store.state_dir / "index" / "catalogue"
+        self._catalogue.parent.mkdir(exist_ok=True)
+        self._inodes: dict[str, tuple[int, int]] = {}
+        self._broken: dict[str, tuple[Found, Problem]] = {}
+        self._passed_over: list[Problem] = []
+        self._status_file = StatusFile(self.store.state_dir)
+        self.status = KeeperStatus(pid=os.getpid())
+        self._watcher: Watcher | None = None
+        self._words: WordsWriter | None = None
+        self._catalogue_position = -1
+        self._checkpoint_position = -1
+        self._checkpointing: threading.Thread | None = None
+
+    # --- starting -------------------------------------------------------------------------------------
+
+    def prepare(self, *, watch: bool = True) -> None:
+        """Bring what is known in step with the files; when this returns, the site can be served."""
+        self._tell(COMPARING)
+        if not self._load():
+            self._read_everything()
+        if watch:
+            self._watcher = Watcher(self.store.tree.root, len(self.store.state.folders))
+        self.compare()
+        if self.store.log.head() != self._catalogue_position:
+            self._write_catalogue()
+        self._tell(READY)
+
+    def _load(self) -> bool:
+        catalogue = read_catalogue(self._catalogue)
+        if catalogue is None or not self.store.log.start() <= catalogue.position <= self.store.log.head():
+            return False
+        for entry, inode in zip(catalogue.entries, catalogue.inodes, strict=True):
+            self._inodes[entry.slug] = (entry.mtime_ns, inode)
+        self._catalogue_position = catalogue.position
+        self.store.load(catalogue.entries, catalogue.position, catalogue.seq, catalogue.high_water)
+        gc.freeze()
+        return True
+
+    def _read_everything(self) -> None:
+        """Fill the memory from the files, without a record in the log: they are what it starts from."""
+        self._tell(READING)
+        position = self.store.log.head()
+        seq = self._last_seq(position)
+        scan = Scan(self.store.tree).walk()
+        self.status.total = len(scan.found)
+        entries: list[Entry] = []
+        told = time.monotonic()
+        gc.disable()
+        try:
+            for slug, found in scan.found.items():
+                image = self._read(slug, found)
+                if isinstance(image, Image):
+                    entries.append(_entry(slug, found, image))
+                    self._inodes[slug] = (found.mtime_ns, found.inode)
+                self.status.done += 1
+                if time.monotonic() - told > _TICK_SECONDS:
+                    told = time.monotonic()
+                    self._tell(READING)
+        finally:
+            gc.enable()
+        self.store.load(entries, position, seq, 0)
+
+    def _last_seq(self, position: int) -> int:
+        last = 0
+        for record, _ in self.store.log.read(self.store.log.start(), position):
+            last = record.seq
+        return last
+
+    def _tell(self, phase: str) -> None:
+        status = self.status
+        status.phase = phase
+        status.entries = len(self.store.state.entries)
+        problems = [*self._passed_over, *(problem for _, problem in self._broken.values())]
+        status.problems = [ProblemReport(p.path, p.reason, p.line) for p in problems]
+        if self._words is not None:
+            status.words_seq, status.words_entries = self._words.committed()
+        self._status_file.write(status)
+        if self._progress is not None and phase == READING:
+            self._progress(status.done, status.total)
+
+    # --- comparing ------------------------------------------------------------------------------------
+
+    def compare(self, slug: str = "") -> int:
+        """Compare the files at and below `slug` with what is known; take in the differences.
+
+        Gives the number of entries that changed.
+        """
+        self.store.follow()
+        scan = Scan(self.store.tree).walk(slug)
+        if slug:
+            for form_slug in (slug, join(slug, "manifest")):
+                found = self.store.disk.find(form_slug, forms_to_check(form_slug))
+                if found is not None:
+                    scan.found[form_slug] = found
+        else:
+            self._report_passed_over(scan.problems)
+        changed = [known for known, found in scan.found.items() if self._differs(known, found)]
+        with self.store.state.lock:
+            changed += [e.slug for e in self.store.state.below(slug) if e.slug not in scan.found]
+        for gone in [known for known in self._broken if known not in scan.found and is_within(known, slug)]:
+            del self._broken[gone]
+        return self.take_in(changed)
+
+    def _report_passed_over(self, problems: list[Problem]) -> None:
+        for problem in problems:
+            if problem not in self._passed_over:
+                logger.warning("%s: %s", problem.path, problem.reason)
+        self._passed_over = problems
+
+    def _differs(self, slug: str, found: Found) -> bool:
+        entry = self.store.state.entries.get(slug)
+        if entry is None:
+            return slug not in self._broken or self._broken[slug][0] != found
+        if (entry.form, entry.mtime_ns, entry.size) != (found.form, found.mtime_ns, found.size):
+            return True
+        mtime_ns, inode = self._inodes.get(slug, (0, 0))
+        if inode and mtime_ns == entry.mtime_ns and inode != found.inode:
+            return True
+        self._inodes[slug] = (found.mtime_ns, found.inode)
+        return False
+
+    def take_in(self, slugs: Iterable[str]) -> int:
+        """Read the files of `slugs` and record those that changed; gives how many did."""
+        listed = list(dict.fromkeys(slugs))
+        changed = 0
+        for start in range(0, len(listed), _CHUNK):
+            parsed: dict[str, Parsed] = {}
+            stale: list[str] = []
+            for slug in listed[start : start + _CHUNK]:
+                found = self.store.disk.find(slug, forms_to_check(slug))
+                if found is None:
+                    self._broken.pop(slug, None)
+                    self._inodes.pop(slug, None)
+                    stale.append(slug)
+                elif self._differs(slug, found):
+                    parsed[slug] = (found, self._read(slug, found))
+                    self._inodes[slug] = (found.mtime_ns, found.inode)
+                    stale.append(slug)
+            if stale:
+                changed += self.store.ingest(stale, parsed)
+        return changed
+
+    def _read(self, slug: str, found: Found) -> Image | CodecError:
+        """What a file says, or why it cannot be understood; the latter is remembered and told."""
+        line: int | None = None
+        try:
+            image = self.store.disk.read(slug, found.form)
+        except CodecError as error:
+            reason, line, problem = error.reason, error.line, error
+        except OSError as error:
+            reason = f"it cannot be read: {error.strerror}"
+            problem = CodecError(reason, None)
+        else:
+            self._broken.pop(slug, None)
+            return image
+        path = os.path.relpath(self.store.tree.file(slug, found.form), self.store.root.resolve())
+        self._broken[slug] = (found, Problem(path, reason, line))
+        logger.warning("%s:%s: %s", path, line if line is not None else "?", reason)
+        return problem
+
+    # --- running --------------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep the site in step until `stop` is set; call `prepare` first."""
+        self._words = WordsWriter(self.store.state_dir / "index" / "words", self.store)
+        self._words.start()
+        compared = catalogued = checkpointed = time.monotonic()
+        while not stop.is_set():
+            hints = self._gather()
+            self.store.follow()
+            if hints:
+                self._follow_hints(hints)
+                self._tell(READY)
+            now = time.monotonic()
+            if self._rebuild_requested():
+                self.rebuild()
+                compared = now
+            if now - compared > self._seconds_between_comparisons():
+                self.compare()
+                self._tell(READY)
+                compared = time.monotonic()
+            if now - catalogued > _CATALOGUE_SECONDS and self.store.position != self._catalogue_position:
+                self._write_catalogue()
+                self._tell(READY)
+                catalogued = time.monotonic()
+            if now - checkpointed > self._checkpoint_seconds:
+                self._start_checkpoint()
+                checkpointed = now
+
+    def _seconds_between_comparisons(self) -> float:
+        if self._watcher is None or self._watcher.partial:
+            return min(_PARTIAL_COMPARE_SECONDS, self._compare_seconds)
+        return self._compare_seconds
+
+    def _gather(self) -> list[Hint]:
+        """Wait for hints, then until there has been a moment of quiet."""
+        if self._watcher is None:
+            time.sleep(_TICK_SECONDS)
+            return []
+        hints: list[Hint] = []
+        try:
+            hints.append(self._watcher.hints.get(timeout=_TICK_SECONDS))
+            end = time.monotonic() + _GATHER_SECONDS
+            while time.monotonic() < end:
+                hints.append(self._watcher.hints.get(timeout=_QUIET_SECONDS))
+        except queue.Empty:
+            pass
+        return hints
+
+    def _follow_hints(self, hints: list[Hint]) -> None:
+        paths = set(hints)
+        if (OVERFLOW, True) in paths:
+            logger.warning("the system lost file events; comparing everything")
+        if len(paths) > _MANY_HINTS or (OVERFLOW, True) in paths:
+            self.compare()
+            return
+        slugs: list[str] = []
+        for path, is_folder in paths:
+            try:
+                if is_folder:
+                    if slug := self._folder_slug(path):
+                        self.compare(slug)
+                elif located := self.store.tree.locate(path):
+                    slugs.append(located[0])
+            except InvalidSlug as error:
+                logger.warning("%s: %s", os.path.basename(path), error.reason)
+        self.take_in(slugs)
+
+    def _folder_slug(self, path: str) -> str:
+        relative = os.path.relpath(path, self.store.tree.root)
+        if relative.startswith(".") or "/." in relative:
+            return ""
+        return relative
+
+    def _rebuild_requested(self) -> bool:
+        try:
+            os.unlink(self.store.state_dir / REBUILD_REQUEST)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def rebuild(self) -> int:
+        """Read every file again, whatever its date; gives how many entries turned out different."""
+        self._inodes.clear()
+        self._broken.clear()
+        scan = Scan(self.store.tree).walk()
+        self.store.follow()
+        changed = 0
+        listed = list(scan.found)
+        for start in range(0, len(listed), _CHUNK):
+            parsed = {
+                slug: (scan.found[slug], self._read(slug, scan.found[slug]))
+                for slug in listed[start : start + _CHUNK]
+            }
+            changed += self.store.ingest(parsed, parsed)
+        changed += self.compare()
+        self._write_catalogue()
+        if self._words is not None:
+            self._words.rebuild()
+        self._tell(READY)
+        return changed
+
+    # --- keeping --------------------------------------------------------------------------------------
+
+    def _write_catalogue(self) -> None:
+        state = self.store.state
+        with state.lock:
+            entries = list(state.entries.values())
+            position, seq, high_water = self.store.position, state.seq, state.high_water
+        inodes = {slug: inode for slug, (_, inode) in self._inodes.items()}
+        try:
+            write_catalogue(self._catalogue, entries, inodes, position, seq, high_water)
+        except OSError as error:
+            logger.warning("the catalogue cannot be written: %s", error.strerror)
+            return
+        self._catalogue_position = position
+        self._inodes = {e.slug: self._inodes[e.slug] for e in entries if e.slug in self._inodes}
+
+    def _start_checkpoint(self) -> None:
+        """Flush in a thread of its own: a busy disk may take seconds, and edits must not wait for it."""
+        head = self.store.log.head()
+        busy = self._checkpointing is not None and self._checkpointing.is_alive()
+        if head == self._checkpoint_position or busy:
+            return
+        self._checkpoint_position = head
+        self._checkpointing = threading.Thread(target=self._checkpoint, name="checkpoint", daemon=True)
+        self._checkpointing.start()
+
+    def _checkpoint(self) -> None:
+        try:
+            self.store.checkpoint()
+            self._drop_old_records()
+        except OSError as error:
+            logger.warning("the checkpoint failed: %s", error.strerror)
+
+    def _drop_old_records(self) -> None:
+        if not self._keep_days:
+            return
+        horizon_ms = (time.time() - self._keep_days * 86_400) * 1_000
+        limit = min(self._catalogue_position, self.store.checkpoint_position())
+        self.store.log.drop_older(horizon_ms, limit)
+
+    def close(self) -> None:
+        """Write down what the next start needs, and let go."""
+        if self._watcher is not None:
+            self._watcher.close()
+        if self._words is not None:
+            self._words.stop()
+        if self._checkpointing is not None:
+            self._checkpointing.join(10)
+        self.store.follow()
+        if self.store.position != self._catalogue_position:
+            self._write_catalogue()
+        if self.store.log.head() != self._checkpoint_position:
+            self._checkpoint()
+        self._tell(STOPPED)
+        self.store.close()
+
+
+def _entry(slug: str, found: Found, image: Image) -> Entry:
+    return Entry(
+        slug,
+        image.body,
+        image.meta_body,
+        form=found.form,
+        mtime_ns=found.mtime_ns,
+        size=found.size,
+    )

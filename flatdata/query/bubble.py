@@ -1,0 +1,374 @@
+"""The constraint types of Bubble's Data API as query operators (reference/bubble.md §7).
+
+`operators(field_type, analyse)` is the table of what can be asked of a field of a type; a constraint type
+that is not in it does not exist for such a field. Operands are what the functions under "operands" make.
+
+* Equality is between *keys*: the text, the number, the yes/no, the moment, the id. An empty field has the key
+  `EMPTY`, so empty equals empty; an empty yes/no also equals no.
+* `not ...` is the complement: records with an empty field are among them.
+* Nothing is greater or less than an empty field. Text is ordered without regard to case first, then by code
+  point, the same for comparing and for sorting.
+* `text contains` looks for words: those of the operand, stemmed and without stop words, must all occur, in
+  any order. An operand of nothing but stop words is found nowhere.
+* Sorted ascending, empty fields come last; descending, first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from flatdata.query.bubble_values import ID, FieldType, read_address, read_value
+from flatdata.query.tree import (
+    ABSENT,
+    Absent,
+    AllHints,
+    AnyHint,
+    Hint,
+    Json,
+    Keyed,
+    KeyIndex,
+    NoHint,
+    Nothing,
+    Operator,
+    OrderIndex,
+    Ranged,
+    Words,
+)
+
+Analyse = Callable[[str], list[str]]
+"""From a text to its words, lower-cased, without stop words, stemmed."""
+
+EMPTY: Final = ("empty",)
+"""The key of a field that has no value. A tuple, so that no value has it."""
+
+EARTH_RADIUS_KM: Final = 6_371.0088
+_KM_PER_DEGREE: Final = math.pi * EARTH_RADIUS_KM / 180
+
+Keys = tuple[Hashable, ...]
+
+# --- keys -----------------------------------------------------------------------------------------------
+
+
+def _address_keys(value: Mapping[str, Json]) -> Keys:
+    """An address is found by its text and by its place, as far as it has them."""
+    text = (("address", value["address"]),) if "address" in value else ()
+    place = (("place", value["lat"], value["lng"]),) if "lat" in value else ()
+    return (*text, *place)
+
+
+def item_keys(field_type: FieldType, value: Any) -> Keys:
+    """The keys of one value, not a list; more than one only for an address."""
+    return _address_keys(value) if field_type.kind == "geographic_address" else (value,)
+
+
+def keys_of(field_type: FieldType, raw: Json | Absent) -> Keys:
+    """The keys that a stored value answers to."""
+    value = read_value(field_type, raw)
+    if value is ABSENT:
+        return (EMPTY, False) if field_type.kind == "boolean" and not field_type.many else (EMPTY,)
+    if field_type.many:
+        return (("list", *(item_keys(field_type, item) for item in value)),)
+    return item_keys(field_type, value)
+
+
+def each_key(field_type: FieldType, raw: Json | Absent) -> Keys:
+    """The keys of the entries of a list."""
+    value = read_value(field_type, raw)
+    return () if value is ABSENT else tuple(key for item in value for key in item_keys(field_type, item))
+
+
+def order_key(field_type: FieldType, raw: Json | Absent) -> tuple[Any, ...]:
+    """The place of a stored value in the order of its field; empty ones after all others."""
+    value = read_value(field_type, raw)
+    if value is ABSENT:
+        return (0, False) if field_type.kind == "boolean" else (1,)
+    return (0, *collated(field_type.kind, value))
+
+
+def collated(kind: str, value: Any) -> tuple[Any, ...]:
+    """What a value is compared by."""
+    if kind == "geographic_address":
+        value = value.get("address", "")
+    return (value.casefold(), value) if isinstance(value, str) else (value,)
+
+
+@lru_cache(maxsize=256)
+def key_index(field_type: FieldType) -> KeyIndex:
+    """Postings from the keys of a field."""
+    return KeyIndex(f"bubble:{_plain(field_type)}", lambda raw: keys_of(field_type, raw))
+
+
+@lru_cache(maxsize=256)
+def each_index(field_type: FieldType) -> KeyIndex:
+    """Postings from the entries of a list field."""
+    return KeyIndex(f"bubble:each:{_plain(field_type)}", lambda raw: each_key(field_type, raw))
+
+
+@lru_cache(maxsize=256)
+def order_index(field_type: FieldType) -> OrderIndex:
+    """The sorted list of a field, for comparing and for sorting. Not for lists."""
+    return OrderIndex(f"bubble:{field_type.kind}", lambda raw: order_key(field_type, raw))
+
+
+def _plain(field_type: FieldType) -> str:
+    return f"list.{field_type.kind}" if field_type.many else field_type.kind
+
+
+def _latitude(raw: Json | Absent) -> float | None:
+    value = read_address(raw)
+    return None if isinstance(value, Absent) else value.get("lat")
+
+
+LATITUDE: Final = OrderIndex("bubble:latitude", _latitude)
+
+
+# --- operands -------------------------------------------------------------------------------------------
+
+
+def wanted(field_type: FieldType, value: Any) -> Keys:
+    """The operand of `equals`, or with the item's type of `contains`: all these keys must be there.
+
+    `value` is as `read_value` gives it; `ABSENT` asks for an empty field.
+    """
+    if value is ABSENT:
+        return (EMPTY,)
+    if field_type.many:
+        return (("list", *(item_keys(field_type, item) for item in value)),)
+    return item_keys(field_type, value)
+
+
+def bound(field_type: FieldType, value: Any) -> tuple[Any, ...]:
+    """The operand of `greater than` and `less than`."""
+    return (0, *collated(field_type.kind, value))
+
+
+def words_wanted(analyse: Analyse, text: str) -> tuple[str, ...]:
+    """The operand of `text contains`."""
+    return tuple(dict.fromkeys(analyse(text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """The operand of `geographic_search`: a centre in degrees and a radius in kilometres."""
+
+    lat: float
+    lng: float
+    radius_km: float
+
+
+def distance_km(lat: float, lng: float, other_lat: float, other_lng: float) -> float:
+    """The great-circle distance between two places given in degrees, by the haversine formula."""
+    a, b = math.radians(lat), math.radians(other_lat)
+    turn = math.radians(other_lng - lng)
+    half = math.sin((b - a) / 2) ** 2 + math.cos(a) * math.cos(b) * math.sin(turn / 2) ** 2
+    return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, math.sqrt(half)))
+
+
+# --- the tables -----------------------------------------------------------------------------------------
+
+
+def _negated(name: str, operator: Operator) -> Operator:
+    return Operator(
+        name,
+        lambda raw, operand: not operator.matches(raw, operand),
+        lambda operand: NoHint(operator.hint(operand)),
+    )
+
+
+def _holds(index: KeyIndex) -> Callable[[Keys], Hint]:
+    """Where all of some keys are."""
+
+    def hint(keys: Keys) -> Hint:
+        hints: tuple[Hint, ...] = tuple(Keyed(index, (key,)) for key in keys)
+        return hints[0] if len(hints) == 1 else AllHints(hints)
+
+    return hint
+
+
+def _equality(field_type: FieldType) -> Iterable[Operator]:
+    index = key_index(field_type)
+    holds = _holds(index)
+
+    def equals(raw: Json | Absent, keys: Keys) -> bool:
+        own = keys_of(field_type, raw)
+        return all(key in own for key in keys)
+
+    def among(raw: Json | Absent, choices: tuple[Keys, ...]) -> bool:
+        own = keys_of(field_type, raw)
+        return any(all(key in own for key in keys) for keys in choices)
+
+    def where_among(choices: tuple[Keys, ...]) -> Hint:
+        if all(len(keys) == 1 for keys in choices):
+            return Keyed(index, tuple(keys[0] for keys in choices)) if choices else Nothing()
+        return AnyHint(tuple(holds(keys) for keys in choices))
+
+    def is_empty(raw: Json | Absent, _: object) -> bool:
+        return EMPTY in keys_of(field_type, raw)
+
+    equal = Operator("equals", equals, holds)
+    member = Operator("in", among, where_among)
+    empty = Operator("is_empty", is_empty, lambda _: Keyed(index, (EMPTY,)))
+    return (
+        equal,
+        _negated("not equal", equal),
+        member,
+        _negated("not in", member),
+        empty,
+        _negated("is_not_empty", empty),
+    )
+
+
+def _ordering(field_type: FieldType) -> Iterable[Operator]:
+    index = order_index(field_type)
+
+    def greater(raw: Json | Absent, limit: tuple[Any, ...]) -> bool:
+        return limit < order_key(field_type, raw) < (1,)
+
+    def less(raw: Json | Absent, limit: tuple[Any, ...]) -> bool:
+        return order_key(field_type, raw) < limit
+
+    return (
+        Operator(
+            "greater than", greater, lambda limit: Ranged(index, limit, (1,), low_open=True, high_open=True)
+        ),
+        Operator("less than", less, lambda limit: Ranged(index, None, limit, high_open=True)),
+    )
+
+
+def _list_membership(field_type: FieldType) -> Iterable[Operator]:
+    def contains(raw: Json | Absent, keys: Keys) -> bool:
+        # An address is one entry: text and place have to be found in the same one.
+        value = read_value(field_type, raw)
+        return value is not ABSENT and any(set(keys) <= set(item_keys(field_type, item)) for item in value)
+
+    def where(keys: Keys) -> Hint:
+        hints: tuple[Hint, ...] = tuple(Keyed(each_index(field_type), (key,), len(keys) == 1) for key in keys)
+        return AllHints(hints)
+
+    has = Operator("contains", contains, where)
+    empty = Operator(
+        "empty",
+        lambda raw, _: EMPTY in keys_of(field_type, raw),
+        lambda _: Keyed(key_index(field_type), (EMPTY,)),
+    )
+    return has, _negated("not contains", has), empty, _negated("not empty", empty)
+
+
+def _within(raw: Json | Absent, circle: Circle) -> bool:
+    value = read_address(raw)
+    if isinstance(value, Absent) or "lat" not in value:
+        return False
+    return distance_km(value["lat"], value["lng"], circle.lat, circle.lng) <= circle.radius_km
+
+
+def _where_within(circle: Circle) -> Hint:
+    reach = circle.radius_km / _KM_PER_DEGREE + 1e-6
+    return Ranged(LATITUDE, circle.lat - reach, circle.lat + reach, exact=False)
+
+
+GEOGRAPHIC: Final = Operator("geographic_search", _within, _where_within)
+
+
+# --- words ------------------------------------------------------------------------------------------------
+
+_LONGEST_STEM: Final = 60
+"""Characters from which on the index of words may take two stems for one."""
+
+
+def _text_of(raw: Json | Absent) -> tuple[str, ...]:
+    text = read_value(_TEXT, raw)
+    return () if text is ABSENT else (text,)
+
+
+def _texts_of(raw: Json | Absent) -> tuple[str, ...]:
+    texts = read_value(_TEXTS, raw)
+    return () if texts is ABSENT else tuple(texts)
+
+
+def _odd_text(raw: Json | Absent) -> Keys:
+    return () if isinstance(raw, str) or raw is ABSENT or raw is None else (ODD,)
+
+
+def _odd_texts(raw: Json | Absent) -> Keys:
+    return () if isinstance(raw, list) and all(isinstance(item, str) for item in raw) else _odd_text(raw)
+
+
+ODD: Final = "odd"
+ODD_TEXT: Final = KeyIndex("bubble:odd-text", _odd_text)
+ODD_TEXTS: Final = KeyIndex("bubble:odd-texts", _odd_texts)
+"""Values that are not what their field holds: what they mean is not what the index of words has of them."""
+
+
+def word_search(analyse: Analyse, *, many: bool, exact: bool = True) -> Operator:
+    """The operator that finds words in a text, or (`many`) spread over a list of texts.
+
+    `exact` False is for fields whose path in the index of words may be that of other fields too.
+    """
+    texts, odd = (_texts_of, ODD_TEXTS) if many else (_text_of, ODD_TEXT)
+
+    def contains(raw: Json | Absent, stems: tuple[str, ...]) -> bool:
+        missing = set(stems)
+        for text in texts(raw) if stems else ():
+            missing.difference_update(analyse(text))
+        return bool(stems) and not missing
+
+    def where(stems: tuple[str, ...]) -> Hint:
+        if not stems:
+            return Nothing()
+        sure = exact and all(len(stem) < _LONGEST_STEM for stem in stems)
+        return AnyHint(
+            (
+                AllHints((Words(stems, exact=sure), NoHint(Keyed(odd, (ODD,))))),
+                Keyed(odd, (ODD,), exact=False),
+            )
+        )
+
+    return Operator("text contains", contains, where)
+
+
+_TEXT: Final = FieldType("text")
+_TEXTS: Final = FieldType("text", many=True)
+_ORDERED: Final = frozenset({"text", "number", "date", ID})
+
+
+@lru_cache(maxsize=512)
+def operators(field_type: FieldType, analyse: Analyse, exact_words: bool = True) -> Mapping[str, Operator]:
+    """The constraint types that a field of this type can be asked, by name."""
+    rows = list(_equality(field_type))
+    if field_type.many:
+        rows += _list_membership(field_type)
+    elif field_type.kind in _ORDERED:
+        rows += _ordering(field_type)
+    if field_type == _TEXT:
+        has_words = word_search(analyse, many=False, exact=exact_words)
+        rows += (has_words, _negated("not text contains", has_words))
+    if field_type.kind == "geographic_address" and not field_type.many:
+        rows.append(GEOGRAPHIC)
+    return {row.name: row for row in rows}
+
+
+CONSTRAINT_TYPES: Final = (
+    "equals",
+    "not equal",
+    "is_empty",
+    "is_not_empty",
+    "text contains",
+    "not text contains",
+    "greater than",
+    "less than",
+    "in",
+    "not in",
+    "contains",
+    "not contains",
+    "empty",
+    "not empty",
+    "geographic_search",
+)
+"""Every constraint type there is, in the order of the API's documentation."""
+
+VALUELESS: Final = frozenset({"is_empty", "is_not_empty", "empty", "not empty"})
+"""Those that take no value."""

@@ -1,0 +1,106 @@
+"""Serving a site over HTTP with granian, a production WSGI server.
+
+This process starts the keeper and the workers, says when the site is open, and ends them in order. Each
+worker makes its own application (`flatdata.app.create_app_from_environment`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final, TextIO
+
+import msgspec
+from granian import Granian
+from granian.constants import Interfaces
+from tqdm import tqdm
+
+from flatdata.index.status import READING, READY, KeeperStatus, StatusFile
+from flatdata.index.supervisor import KeeperOptions, Supervisor
+from flatdata.settings import Settings, plain_settings
+from flatdata.site import NotASite
+
+THREADS: Final = 4
+"""Requests that one worker answers at a time: more would only wait for each other."""
+_POLL_SECONDS: Final = 0.05
+
+
+def run(settings: Settings, root: Path, out: TextIO | None = None) -> None:
+    """Serve the site at `root` until SIGINT or SIGTERM; requests in flight are finished first.
+
+    Args:
+        out: where the opening is told; standard error if None.
+
+    Raises:
+        NotASite: without a `content/` folder.
+    """
+    root = root.resolve()
+    if not (root / "content").is_dir():
+        raise NotASite(root)
+    state_dir = root / ".flatdata"
+    state_dir.mkdir(exist_ok=True)
+    started = time.monotonic()
+    StatusFile(state_dir).write(KeeperStatus())
+    os.environ["FLATDATA_ROOT"] = str(root)
+    os.environ["FLATDATA_OPTIONS"] = msgspec.json.encode(plain_settings(settings)).decode()
+    supervisor = Supervisor(
+        root,
+        KeeperOptions(
+            compare_seconds=settings.index.compare_seconds,
+            checkpoint_seconds=settings.log.checkpoint_seconds,
+            keep_days=settings.log.keep_days,
+            segment_bytes=settings.log.segment_bytes,
+        ),
+    )
+    supervisor.start()
+    telling = threading.Thread(
+        target=_tell, args=(settings, root, out or sys.stderr, started), name="telling", daemon=True
+    )
+    telling.start()
+    try:
+        _granian(settings).serve()
+    finally:
+        supervisor.stop()
+
+
+def _granian(settings: Settings) -> Granian:
+    return Granian(
+        "flatdata.app:create_app_from_environment",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=THREADS,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        workers_kill_timeout=30,
+        websockets=False,
+        log_level="warning",
+    )
+
+
+def _tell(settings: Settings, root: Path, out: TextIO, started: float) -> None:
+    """Show the progress of a first start on a terminal, then what was opened and how long that took."""
+    file = StatusFile(root / ".flatdata")
+    bar: tqdm[None] | None = None
+    while (status := file.read()).phase != READY:
+        if status.phase == READING and status.total and out.isatty():
+            bar = bar or tqdm(total=status.total, desc="reading content", unit="files", file=out)
+            bar.update(status.done - bar.n)
+        time.sleep(_POLL_SECONDS)
+    if bar is not None:
+        bar.close()
+    seconds = time.monotonic() - started
+    print(
+        f"flatdata: http://{settings.host}:{settings.port} serves {root}: {status.entries} entries, "
+        f"{len(status.problems)} problems, opened in {seconds:.1f} s",
+        file=out,
+        flush=True,
+    )
+    for problem in status.problems[:20]:
+        place = f"{problem.path}:{problem.line}" if problem.line is not None else problem.path
+        print(f"  {place}: {problem.reason}", file=out, flush=True)

@@ -1,0 +1,71 @@
+"""Between the bytes of a file and the mapping of an entry. Pure: knows no paths and no disk.
+
+What this module offers is all the store needs; the parts lie beside it: `storable` (what can be kept, and
+the limits), `yaml_reader`, `yaml_writer`, `yaml_scalars` and `front_matter`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from flatdata.store.front_matter import dump_front_matter, load_front_matter
+from flatdata.store.storable import DEFAULT_LIMITS, CodecError, Json, Limits, check_storable
+from flatdata.store.yaml_reader import load_yaml
+from flatdata.store.yaml_writer import dump_yaml
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "CodecError",
+    "Json",
+    "Limits",
+    "check_storable",
+    "dump_entry",
+    "dump_yaml",
+    "load_entry",
+    "load_yaml",
+]
+
+
+def load_entry(data: bytes, form: str, limits: Limits = DEFAULT_LIMITS) -> dict[str, Json]:
+    """The mapping of a file of this form: `entry.yaml`, `entry.md`, `file` or `manifest`.
+
+    An empty file is an empty mapping (with `content` '' in an `entry.md`). Raises `CodecError`, with the
+    line where there is one, for a text that cannot be read and for one that is not a mapping.
+    """
+    return _FORMS[form].load(data, limits)
+
+
+def dump_entry(fields: dict[str, Json], form: str, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """A file of this form; `load_entry` gives the same fields back (and `content` '' in an `entry.md`).
+
+    Raises `CodecError` for fields that cannot be kept. A caller that must not fail halfway makes the
+    bytes before it promises anything.
+    """
+    return _FORMS[form].dump(fields, limits)
+
+
+def _load_mapping(data: bytes, limits: Limits) -> dict[str, Json]:
+    value = load_yaml(data, limits)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise CodecError("the file is not a mapping", 1)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    load: Callable[[bytes, Limits], dict[str, Json]]
+    dump: Callable[[dict[str, Json], Limits], bytes]
+
+
+_YAML: Final = _Form(_load_mapping, dump_yaml)
+
+_FORMS: Final = {
+    "entry.yaml": _YAML,
+    "entry.md": _Form(load_front_matter, dump_front_matter),
+    "file": _YAML,
+    "manifest": _YAML,
+}

@@ -1,0 +1,72 @@
+"""An entry as the server holds it: immutable, with its JSON serialised once."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from flatdata.store.paths import name_of, parent_of
+
+decode_json: Final = msgspec.json.Decoder().decode
+"""Parse JSON; integers of any size survive."""
+encode_json: Final = msgspec.json.Encoder().encode
+"""Serialise a JSON value, compactly."""
+
+
+class Entry:
+    """One file of content: its slug, what it says, and what is known of the file.
+
+    `body` is the stored mapping as compact JSON without the reserved key `_meta`; `meta_body` is that of
+    `_meta`, or empty. Neither changes during the life of the object: a changed entry is another object.
+    """
+
+    __slots__ = ("body", "form", "held", "meta_body", "mtime_ns", "num", "rendered", "seq", "size", "slug")
+
+    def __init__(
+        self,
+        slug: str,
+        body: bytes,
+        meta_body: bytes = b"",
+        *,
+        form: str,
+        mtime_ns: int,
+        size: int,
+        seq: int = 0,
+    ) -> None:
+        self.slug = slug
+        self.body = body
+        self.meta_body = meta_body
+        self.form = form
+        self.mtime_ns = mtime_ns
+        self.size = size
+        self.seq = seq
+        self.num = -1
+        """Its number in this process's index; -1 before it is indexed."""
+        self.held: dict[str, Any] | None = None
+        """The parsed mapping, while somebody reads it many times in a row (`flatdata.index`)."""
+        self.rendered: dict[str, bytes] | None = None
+        """What dialects made of it, by a name of theirs. They may drop it at any time."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The stored mapping, parsed anew. Do not change it."""
+        return self.held if self.held is not None else decode_json(self.body)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The `_meta` mapping of a row; `{}` if there is none."""
+        return decode_json(self.meta_body) if self.meta_body else {}
+
+    @property
+    def parent(self) -> str:
+        """The slug of the collection it is in."""
+        return parent_of(self.slug)
+
+    @property
+    def name(self) -> str:
+        """The last segment of its slug."""
+        return name_of(self.slug)
+
+    def __repr__(self) -> str:
+        return f"Entry({self.slug!r})"

@@ -1,0 +1,174 @@
+"""Slugs and the paths they stand for. The only place that joins paths below `content/`.
+
+Layout (design: "On disk"): the entry `movies/platform` is `movies/platform/entry.yaml`, or `entry.md` in the
+same folder, or the single file `movies/platform.yaml`; a data source's manifest is `<slug>/manifest.yaml`.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+from typing import Final
+
+from flatdata.errors import FlatdataError
+
+MAX_SEGMENT_BYTES: Final = 255
+MAX_SLUG_BYTES: Final = 2_000
+MAX_DEPTH: Final = 32
+
+ENTRY_YAML: Final = "entry.yaml"
+ENTRY_MD: Final = "entry.md"
+FILE: Final = "file"
+MANIFEST: Final = "manifest"
+FOLDER_FORMS: Final = (ENTRY_YAML, ENTRY_MD)
+"""Forms that live in a folder of their own, the first one winning over the second."""
+
+RESERVED_LAST: Final = frozenset({"entry", "manifest"})
+_BIDI: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+
+
+class InvalidSlug(FlatdataError):
+    """A slug that no entry can have."""
+
+    def __init__(self, slug: str, reason: str) -> None:
+        super().__init__(f"invalid id: {reason}")
+        self.slug = slug
+        self.reason = reason
+
+
+def check_slug(slug: str) -> str:
+    """Give the canonical form (Unicode NFC) of `slug`, which must name an entry.
+
+    Raises:
+        InvalidSlug: with the reason, for anything that is not one to 32 well-formed segments.
+    """
+    if not slug:
+        raise InvalidSlug(slug, "it is empty")
+    slug = unicodedata.normalize("NFC", slug)
+    try:
+        encoded = len(slug.encode())
+    except UnicodeEncodeError:
+        raise InvalidSlug(slug, "it is not valid Unicode") from None
+    if encoded > MAX_SLUG_BYTES:
+        raise InvalidSlug(slug, f"it is longer than {MAX_SLUG_BYTES} bytes")
+    segments = slug.split("/")
+    if len(segments) > MAX_DEPTH:
+        raise InvalidSlug(slug, f"it is deeper than {MAX_DEPTH} levels")
+    for segment in segments:
+        if problem := segment_problem(segment):
+            raise InvalidSlug(slug, problem)
+    if segments[-1] in RESERVED_LAST:
+        raise InvalidSlug(slug, f"{segments[-1]!r} is a reserved name")
+    return slug
+
+
+def segment_problem(segment: str) -> str | None:
+    """Say what is wrong with one segment of a slug, or None."""
+    if not segment:
+        return "a segment is empty"
+    if segment[0] == ".":
+        return "a segment begins with a dot"
+    if segment[-1] in ". " or segment[0] == " ":
+        return "a segment ends with a dot or has blanks at an end"
+    if segment.endswith(".yaml"):
+        return "a segment ends with .yaml"
+    if segment.isascii() and segment.isprintable():
+        if "/" in segment or "\\" in segment:
+            return "a segment holds a slash"
+        return (
+            None
+            if len(segment) <= MAX_SEGMENT_BYTES
+            else f"a segment is longer than {MAX_SEGMENT_BYTES} bytes"
+        )
+    for character in segment:
+        if (
+            character in "/\\"
+            or character in _BIDI
+            or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+        ):
+            return "a segment holds a control character or a slash"
+    if segment != segment.strip():
+        return "a segment has blanks at an end"
+    if len(segment.encode()) > MAX_SEGMENT_BYTES:
+        return f"a segment is longer than {MAX_SEGMENT_BYTES} bytes"
+    return None
+
+
+def parent_of(slug: str) -> str:
+    """The slug one level up; the empty slug for a top-level one."""
+    return slug.rpartition("/")[0]
+
+
+def name_of(slug: str) -> str:
+    """The last segment."""
+    return slug.rpartition("/")[2]
+
+
+def join(parent: str, name: str) -> str:
+    """The slug of `name` below `parent`."""
+    return f"{parent}/{name}" if parent else name
+
+
+def is_within(slug: str, ancestor: str) -> bool:
+    """Whether `slug` is `ancestor` or lies below it."""
+    return slug == ancestor or not ancestor or slug.startswith(ancestor + "/")
+
+
+class Tree:
+    """The folder of content files, and where each slug is in it.
+
+    Args:
+        root: the `content/` folder; symbolic links in it are resolved once, here.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(os.path.realpath(root))
+        self._base = str(self.root)
+
+    def folder(self, slug: str) -> str:
+        """The path of the folder of `slug`, whether or not it exists."""
+        return f"{self._base}/{slug}" if slug else self._base
+
+    def file(self, slug: str, form: str) -> str:
+        """The path of the file of the entry `slug` in `form`."""
+        if form == FILE or form == MANIFEST:
+            return f"{self._base}/{slug}.yaml"
+        return f"{self._base}/{slug}/{form}"
+
+    def guard(self, path: str) -> None:
+        """Make sure that writing to `path` stays inside the tree, whatever links lie on the way.
+
+        Raises:
+            InvalidSlug: if a folder on the way is a symbolic link.
+        """
+        parent = os.path.dirname(path)
+        if os.path.realpath(parent) != parent:
+            raise InvalidSlug(path[len(self._base) + 1 :], "a symbolic link is on its way")
+
+    def locate(self, path: str) -> tuple[str, str] | None:
+        """The slug and form of the file at `path`, or None if no entry or manifest can be there.
+
+        Raises:
+            InvalidSlug: for a file that looks like an entry but whose name no slug can have.
+        """
+        relative = os.path.relpath(path, self._base)
+        if relative.startswith(".."):
+            return None
+        folder, _, name = relative.rpartition("/")
+        if name.startswith(".") or "/." in f"/{folder}":
+            return None
+        if name in FOLDER_FORMS:
+            return (self._checked(folder), name) if folder else None
+        if name == "manifest.yaml":
+            return (join(self._checked(folder), MANIFEST), MANIFEST) if folder else None
+        if name.endswith(".yaml"):
+            return self._checked(relative[: -len(".yaml")]), FILE
+        return None
+
+    @staticmethod
+    def _checked(slug: str) -> str:
+        checked = check_slug(slug)
+        if checked != slug:
+            raise InvalidSlug(slug, "its name on disk is not in Unicode normal form C")
+        return slug

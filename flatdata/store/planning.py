@@ -1,0 +1,224 @@
+"""From the changes a caller asks for to the effects a record holds: checks, images, file bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from flatdata.store.changes import Change, Copy, Delete, DeleteTree, Move, Put
+from flatdata.store.codec import check_storable
+from flatdata.store.disk import META_KEY, Disk, render
+from flatdata.store.entry import Entry, encode_json
+from flatdata.store.errors import EntryExists, EntryMissing
+from flatdata.store.log import Effect, image_json
+from flatdata.store.paths import (
+    ENTRY_YAML,
+    FILE,
+    FOLDER_FORMS,
+    MANIFEST,
+    InvalidSlug,
+    check_slug,
+    is_within,
+    join,
+    name_of,
+    parent_of,
+)
+from flatdata.store.state import State
+
+
+@dataclass(slots=True)
+class View:
+    """The content as a plan sees it, under the site's write lock."""
+
+    state: State
+    now_ns: int
+    """The time of the commit; files and records are dated with it."""
+    last_id: int = 0
+
+    def get(self, slug: str) -> Entry | None:
+        """The entry, or None."""
+        return self.state.entries.get(slug)
+
+    def exists(self, slug: str) -> bool:
+        """Whether there is such an entry, or a folder with entries below."""
+        return self.state.exists(slug)
+
+    def children(self, slug: str) -> list[Entry]:
+        """The entries directly below `slug`, ordered by slug."""
+        return self.state.children(slug)
+
+    def manifests(self) -> list[Entry]:
+        """The manifests of all data sources."""
+        return self.state.manifests()
+
+    def next_id(self) -> int:
+        """A row id that was never used in this site. An id that a refused commit drew is not used again."""
+        self.last_id = max(self.last_id, self.state.high_water) + 1
+        return self.last_id
+
+
+Plan = Callable[[View], tuple[list[Change], Any]]
+"""Looks at the content and says what to change and what to give back; raises to refuse. No side effects."""
+
+
+def slugs_of(effects: Iterable[Effect]) -> list[str]:
+    """Every slug that the effects touch."""
+    return [slug for effect in effects for slug in (effect.slug, effect.to) if slug]
+
+
+def work_out(changes: Iterable[Change], view: View, disk: Disk) -> list[Effect]:
+    """The effects of `changes`, in order.
+
+    Raises:
+        InvalidSlug, EntryExists, EntryMissing, CodecError: naming what stands in the way.
+    """
+    effects: list[Effect] = []
+    promoted: set[str] = set()
+    seen: set[str] = set()
+    for change in changes:
+        if change.slug in seen:
+            raise EntryExists(change.slug)
+        seen.add(change.slug)
+        if isinstance(change, Put):
+            effects += _promotions(change.slug, view, promoted)
+            effects.append(_put(change, view))
+        elif isinstance(change, Delete):
+            effects.append(_delete(change, view))
+        elif isinstance(change, DeleteTree):
+            effects.append(_delete_tree(change, view))
+        else:
+            _check_transfer(change, view, disk)
+            effects += _promotions(change.new_slug, view, promoted)
+            effects.append(
+                Effect(
+                    "move" if isinstance(change, Move) else "copy",
+                    change.slug,
+                    to=change.new_slug,
+                    mtime=view.now_ns,
+                )
+            )
+    return effects
+
+
+def _put(change: Put, view: View) -> Effect:
+    before = view.get(change.slug)
+    form = change.form or (before.form if before else _form_of_new(change.slug, view))
+    if before is None:
+        _check_new(change.slug, form)
+    if META_KEY in change.fields:
+        raise InvalidSlug(change.slug, f"{META_KEY} is a reserved field")
+    check_storable(change.fields)
+    if change.meta is None:
+        meta_body = before.meta_body if before else b""
+    else:
+        check_storable(change.meta)
+        meta_body = encode_json(change.meta) if change.meta else b""
+    effect = Effect(
+        "put",
+        change.slug,
+        form=form,
+        mtime=view.now_ns,
+        new=image_json(encode_json(change.fields)),
+        new_meta=image_json(meta_body),
+    )
+    if before is not None:
+        effect.old = image_json(before.body)
+        effect.old_meta = image_json(before.meta_body)
+        effect.old_form = before.form
+    return effect
+
+
+def _form_of_new(slug: str, view: View) -> str:
+    if name_of(slug) == MANIFEST:
+        return MANIFEST
+    return FILE if view.get(join(parent_of(slug), MANIFEST)) else ENTRY_YAML
+
+
+def _check_new(slug: str, form: str) -> None:
+    if form == MANIFEST:
+        check_slug(parent_of(slug))
+    elif check_slug(slug) != slug:
+        raise InvalidSlug(slug, "it is not in Unicode normal form C")
+    elif form == FILE and len(name_of(slug).encode()) > 250:
+        raise InvalidSlug(slug, "its last segment is longer than 250 bytes")
+
+
+def _delete(change: Delete, view: View) -> Effect:
+    entry = view.get(change.slug)
+    if entry is None:
+        raise EntryMissing(change.slug)
+    return Effect(
+        "delete",
+        change.slug,
+        form=entry.form,
+        mtime=entry.mtime_ns,
+        old=image_json(entry.body),
+        old_meta=image_json(entry.meta_body),
+    )
+
+
+def _delete_tree(change: DeleteTree, view: View) -> Effect:
+    check_slug(change.slug)
+    if not view.exists(change.slug):
+        raise EntryMissing(change.slug)
+    images = {entry.slug: msgspec.Raw(entry.body) for entry in view.state.below(change.slug)}
+    return Effect("rmtree", change.slug, images=images)
+
+
+def _check_transfer(change: Move | Copy, view: View, disk: Disk) -> None:
+    source, target = change.slug, change.new_slug
+    check_slug(source)
+    if check_slug(target) != target:
+        raise InvalidSlug(target, "it is not in Unicode normal form C")
+    if not view.exists(source):
+        raise EntryMissing(source)
+    if view.exists(target) or is_within(target, source) or disk.is_taken(target):
+        raise EntryExists(target)
+    for entry in view.state.below(source):
+        moved = target + entry.slug[len(source) :]
+        if entry.form != MANIFEST:
+            _check_new(moved, entry.form)
+
+
+def _promotions(slug: str, view: View, promoted: set[str]) -> list[Effect]:
+    """A single-file entry that is to have children becomes a folder first."""
+    effects = []
+    parent = parent_of(slug)
+    while parent and parent not in promoted:
+        entry = view.get(parent)
+        if entry is not None and entry.form == FILE:
+            effects.append(
+                Effect(
+                    "put",
+                    parent,
+                    form=ENTRY_YAML,
+                    old_form=FILE,
+                    mtime=entry.mtime_ns,
+                    new=image_json(entry.body),
+                    new_meta=image_json(entry.meta_body),
+                    old=image_json(entry.body),
+                    old_meta=image_json(entry.meta_body),
+                )
+            )
+            promoted.add(parent)
+        parent = parent_of(parent)
+    return effects
+
+
+def stage(effects: list[Effect], key: str, disk: Disk) -> None:
+    """Write the files of the effects into the scratch folder, and note their sizes. Raises OSError."""
+    for number, effect in enumerate(effects):
+        if effect.op == "put":
+            data = render(effect)
+            effect.size = len(data)
+            effect.mtime = disk.stage_file(f"{key}-{number}", data, effect.mtime)
+        elif effect.op == "copy":
+            disk.stage_copy(f"{key}-{number}", effect.slug, effect.mtime)
+
+
+def forms_to_check(slug: str) -> tuple[str, ...]:
+    """The forms in which the file of `slug` may lie."""
+    return (MANIFEST,) if name_of(slug) == MANIFEST else (*FOLDER_FORMS, FILE)

@@ -1,0 +1,141 @@
+"""What is on the disk: every entry file below `content/`, found by name and status, without reading it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from flatdata.store.disk import Found
+from flatdata.store.paths import (
+    ENTRY_MD,
+    ENTRY_YAML,
+    FILE,
+    MANIFEST,
+    MAX_DEPTH,
+    RESERVED_LAST,
+    Tree,
+    join,
+    name_of,
+    segment_problem,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something on the disk that is not served: where (relative to the site), which line, and why."""
+
+    path: str
+    reason: str
+    line: int | None = None
+
+
+_NAMED_FORMS: Final = {"entry.yaml": ENTRY_YAML, "entry.md": ENTRY_MD}
+
+
+class Scan:
+    """One walk over the content, or a part of it.
+
+    Attributes:
+        found: each entry's file, by slug; where several forms are present, the one that is served.
+        problems: what was passed over.
+        folders: how many folders were seen.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self.found: dict[str, Found] = {}
+        self.problems: list[Problem] = []
+        self.folders = 0
+
+    def walk(self, slug: str = "") -> Scan:
+        """Look at everything in the folder of `slug`, at all depths. A missing folder is an empty one."""
+        pending = [(slug, self._tree.folder(slug), slug.count("/") + 1 if slug else 0)]
+        while pending:
+            folder_slug, path, depth = pending.pop()
+            for child_slug, child_path in self._look(folder_slug, path):
+                if depth >= MAX_DEPTH:
+                    self._report(child_path, f"it is deeper than {MAX_DEPTH} levels")
+                else:
+                    pending.append((child_slug, child_path, depth + 1))
+        return self
+
+    def _look(self, slug: str, path: str) -> Iterator[tuple[str, str]]:
+        """Take in the files of one folder; gives its subfolders."""
+        try:
+            listing = os.scandir(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._report(path, f"it cannot be read: {error.strerror}")
+            return
+        self.folders += 1
+        with listing:
+            for item in listing:
+                name = item.name
+                if name[0] == ".":
+                    continue
+                if item.is_symlink():
+                    self._report(item.path, "it is a symbolic link")
+                elif item.is_dir(follow_symlinks=False):
+                    if problem := segment_problem(name) or _not_normal(name):
+                        self._report(item.path, problem)
+                    else:
+                        yield join(slug, name), item.path
+                elif name.endswith(".yaml") or name == "entry.md":
+                    self._take(slug, item)
+
+    def _take(self, slug: str, item: os.DirEntry[str]) -> None:
+        name = item.name
+        if name == "manifest.yaml":
+            form, target = MANIFEST, join(slug, MANIFEST)
+        elif name in _NAMED_FORMS:
+            form, target = _NAMED_FORMS[name], slug
+        else:
+            form, target = FILE, join(slug, name[:-5])
+            if problem := segment_problem(name[:-5]) or _not_normal(name):
+                self._report(item.path, problem)
+                return
+        if not target or (form == MANIFEST and not slug):
+            self._report(item.path, "it belongs in a folder below content/")
+            return
+        if form in _NAMED_FORMS.values() and name_of(slug) in RESERVED_LAST:
+            self._report(item.path, f"{name_of(slug)!r} is a reserved name")
+            return
+        try:
+            status = item.stat(follow_symlinks=False)
+        except OSError as error:
+            self._report(item.path, f"it cannot be read: {error.strerror}")
+            return
+        if not stat.S_ISREG(status.st_mode):
+            self._report(item.path, "it is not a plain file")
+            return
+        self._choose(target, Found(form, status.st_mtime_ns, status.st_size, status.st_ino), item.path)
+
+    def _choose(self, slug: str, found: Found, path: str) -> None:
+        other = self.found.get(slug)
+        if other is None:
+            self.found[slug] = found
+            return
+        order = (ENTRY_YAML, ENTRY_MD, FILE)
+        if order.index(found.form) < order.index(other.form):
+            self.found[slug] = found
+            loser = self._tree.file(slug, other.form)
+        else:
+            loser = path
+        self._report(loser, f"another file for the entry {slug!r} is served instead")
+
+    def _report(self, path: str, reason: str) -> None:
+        relative = os.path.relpath(path, self._tree.root.parent)
+        self.problems.append(Problem(relative.encode("utf-8", "replace").decode(), reason))
+
+
+def _not_normal(name: str) -> str | None:
+    if name.isascii():
+        return None
+    if not unicodedata.is_normalized("NFC", name):
+        return "its name is not in Unicode normal form C"
+    return None

@@ -1,0 +1,183 @@
+"""What a process knows of the content: every entry, and which folder holds which names.
+
+The state follows the change log, record by record, so that all processes of a site agree. It is changed by
+one thread at a time, under `State.lock`; entries are immutable, so readers may keep what they were given.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+from flatdata.store.entry import Entry
+from flatdata.store.log import Effect, Record, image_bytes
+from flatdata.store.paths import FILE, MANIFEST, is_within, join, name_of, parent_of
+
+ChangeListener = Callable[[Entry | None, Entry | None], None]
+"""Told of each entry that changed: what it was, what it is. Called under the state's lock."""
+
+
+class State:
+    """All entries of a site in memory."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.entries: dict[str, Entry] = {}
+        self.folders: dict[str, set[str]] = {"": set()}
+        """For each folder with entries at any depth: the names of its direct children, manifests not counted."""
+        self.high_water = 0
+        """The largest integer that ever named a row."""
+        self.manifest_version = 0
+        """Grows with every change of a manifest."""
+        self.seq = 0
+        """Number of the last record applied."""
+        self.listeners: list[ChangeListener] = []
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def exists(self, slug: str) -> bool:
+        """Whether there is such an entry, or a folder with entries below."""
+        return slug in self.entries or slug in self.folders
+
+    def children(self, slug: str) -> list[Entry]:
+        """The entries directly below `slug`, ordered by slug."""
+        with self.lock:
+            slugs = sorted(join(slug, name) for name in self.folders.get(slug, ()))
+            return [self.entries[child] for child in slugs if child in self.entries]
+
+    def below(self, slug: str) -> Iterator[Entry]:
+        """The entry `slug` and every entry and manifest below it. Take the lock while iterating."""
+        if (own := self.entries.get(slug)) is not None:
+            yield own
+        if (manifest := self.entries.get(join(slug, MANIFEST))) is not None:
+            yield manifest
+        for name in self.folders.get(slug, ()):
+            yield from self.below(join(slug, name))
+
+    def manifests(self) -> list[Entry]:
+        """The manifests of all data sources."""
+        with self.lock:
+            return [entry for entry in self.entries.values() if entry.form == MANIFEST]
+
+    # --- changing -----------------------------------------------------------------------------------
+
+    def load(self, entries: Iterable[Entry]) -> None:
+        """Take entries in bulk, without telling listeners; for filling an empty state."""
+        with self.lock:
+            for entry in entries:
+                self._insert(entry)
+
+    def apply(self, record: Record) -> None:
+        """Carry out a record. Records come in order; one that was seen already is passed over."""
+        with self.lock:
+            if record.seq <= self.seq:
+                return
+            for effect in record.changes:
+                self._apply(effect, record)
+            self.seq = record.seq
+
+    def _apply(self, effect: Effect, record: Record) -> None:
+        if effect.op == "put":
+            self.put(entry_after(effect, record.seq))
+        elif effect.op == "delete":
+            self.remove(effect.slug)
+        elif effect.op == "rmtree":
+            for entry in list(self.below(effect.slug)):
+                self.remove(entry.slug)
+        else:
+            self._transfer(effect, record)
+
+    def _transfer(self, effect: Effect, record: Record) -> None:
+        sources = list(self.below(effect.slug))
+        copying = effect.op == "copy"
+        made = [
+            Entry(
+                effect.to + source.slug[len(effect.slug) :],
+                source.body,
+                source.meta_body,
+                form=source.form,
+                mtime_ns=effect.mtime if copying else source.mtime_ns,
+                size=source.size,
+                seq=record.seq,
+            )
+            for source in sources
+        ]
+        if not copying:
+            for source in sources:
+                self.remove(source.slug)
+        for entry in made:
+            self.put(entry)
+
+    def put(self, entry: Entry) -> None:
+        """Create or replace one entry."""
+        before = self.entries.get(entry.slug)
+        self._insert(entry)
+        for listener in self.listeners:
+            listener(before, entry)
+
+    def remove(self, slug: str) -> None:
+        """Forget one entry, and the folders that became empty with it."""
+        entry = self.entries.pop(slug, None)
+        if entry is None:
+            return
+        if entry.form == MANIFEST:
+            self.manifest_version += 1
+            self._prune(parent_of(slug))
+        elif slug not in self.folders:
+            self.folders[parent_of(slug)].discard(name_of(slug))
+            self._prune(parent_of(slug))
+        for listener in self.listeners:
+            listener(entry, None)
+
+    def _insert(self, entry: Entry) -> None:
+        slug = entry.slug
+        known = slug in self.entries
+        self.entries[slug] = entry
+        if entry.form == MANIFEST:
+            self.manifest_version += 1
+            self._add_folder(parent_of(slug))
+            return
+        if known:
+            return
+        parent, _, name = slug.rpartition("/")
+        if parent not in self.folders:
+            self._add_folder(parent)
+        self.folders[parent].add(name)
+        if entry.form == FILE and name.isascii() and name.isdigit() and len(name) <= 15:
+            self.high_water = max(self.high_water, int(name))
+
+    def _add_folder(self, slug: str) -> None:
+        if slug in self.folders:
+            return
+        self.folders[slug] = set()
+        parent, _, name = slug.rpartition("/")
+        self._add_folder(parent)
+        self.folders[parent].add(name)
+
+    def _prune(self, slug: str) -> None:
+        while slug and not self.folders.get(slug, True) and join(slug, MANIFEST) not in self.entries:
+            del self.folders[slug]
+            if slug in self.entries:
+                return
+            parent = parent_of(slug)
+            self.folders[parent].discard(name_of(slug))
+            slug = parent
+
+
+def entry_after(effect: Effect, seq: int) -> Entry:
+    """The entry that a `put` leaves."""
+    return Entry(
+        effect.slug,
+        image_bytes(effect.new),
+        image_bytes(effect.new_meta),
+        form=effect.form,
+        mtime_ns=effect.mtime,
+        size=effect.size,
+        seq=seq,
+    )
+
+
+def overlaps(slugs: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether one of `slugs` is, holds or lies in one of `others`."""
+    taken = list(others)
+    return any(is_within(slug, other) or is_within(other, slug) for slug in slugs for other in taken)

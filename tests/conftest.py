@@ -1,0 +1,201 @@
+"""Fixtures: sites on a real disk, and real servers on loopback ports.
+
+`server` runs the application in this process behind a threaded HTTP server, with a keeper in a thread: it is
+up in a moment, so each test has a site of its own. `process_server` runs `flatdata serve` itself: granian, its
+workers and the keeper, each in their processes, to be killed where a test is about that.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from flatdata.access.tokens import Tokens
+from flatdata.app import create_app
+from flatdata.index.keeper import Keeper
+from flatdata.settings import load_settings
+from flatdata.site import Site
+
+WAIT_SECONDS = 20.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "settings(**settings): settings of the site that `server` serves")
+
+
+def eventually(check: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
+    """Ask until the answer is true, and give it; fail if it is not within `seconds`."""
+    end = time.monotonic() + seconds
+    while not (answer := check()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+    return answer
+
+
+def write(root: Path, path: str, text: str) -> Path:
+    """Write a content file as an editor would; gives its path."""
+    target = root / "content" / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    return target
+
+
+@dataclass
+class Server:
+    """A running server: where it is, what it serves, and a token of each kind."""
+
+    url: str
+    root: Path
+    tokens: dict[str, str]
+    site: Site | None = None
+    process: subprocess.Popen[bytes] | None = None
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        """GET `path`, which begins with a slash."""
+        return self.session.get(self.url + path, timeout=WAIT_SECONDS, **options)
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Any request."""
+        return self.session.request(method, self.url + path, timeout=WAIT_SECONDS, **options)
+
+
+def make_tokens(root: Path) -> dict[str, str]:
+    """A token of each kind, new in the site at `root`; those of row dialects are administrators'."""
+    (root / ".flatdata").mkdir(exist_ok=True)
+    tokens = Tokens(root, root / ".flatdata")
+    try:
+        return {
+            "entries": tokens.create("entries"),
+            "access": tokens.create("access"),
+            "data-sources": tokens.create("data-sources", admin=True, organization_id=1, app_id=1),
+            "things": tokens.create("things", admin=True),
+            "datasource": tokens.create("datasource", company_id=1),
+        }
+    finally:
+        tokens.close()
+
+
+@pytest.fixture
+def site_dir(tmp_path: Path) -> Path:
+    """An empty site."""
+    root = tmp_path / "site"
+    for folder in ("content", "tokens", "plugins", "media"):
+        (root / folder).mkdir(parents=True)
+    return root
+
+
+class _QuietHandler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """A function that serves a site in this process: `serve(root, **settings)`."""
+    closers: list[Callable[[], None]] = []
+
+    def start(root: Path, tokens: dict[str, str] | None = None, **settings: Any) -> Server:
+        tokens = tokens if tokens is not None else make_tokens(root)
+        keeper = Keeper(root, compare_seconds=60)
+        keeper.prepare()
+        stop = threading.Event()
+        keeping = threading.Thread(target=keeper.run, args=(stop,))
+        keeping.start()
+        site = Site(root.resolve(), load_settings(root, {}, settings))
+        site.start("off")
+        httpd = make_server("127.0.0.1", 0, create_app(site), threaded=True, request_handler=_QuietHandler)
+        httpd.daemon_threads = True
+        serving = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        server = Server(f"http://127.0.0.1:{httpd.server_port}", root, tokens, site=site)
+
+        def close() -> None:
+            server.session.close()
+            httpd.shutdown()
+            serving.join()
+            httpd.server_close()
+            site.close()
+            stop.set()
+            keeping.join()
+            keeper.close()
+
+        closers.append(close)
+        return server
+
+    yield start
+    for close in reversed(closers):
+        close()
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, site_dir: Path, serve: Callable[..., Server]) -> Server:
+    """A server over `site_dir`; `@pytest.mark.settings(...)` on the test sets settings."""
+    marker = request.node.get_closest_marker("settings")
+    return serve(site_dir, **(marker.kwargs if marker is not None else {}))
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def serve_process() -> Iterator[Callable[..., Server]]:
+    """A function that runs `flatdata serve` on a site: `serve_process(root, workers=1)`."""
+    running: list[Server] = []
+
+    def start(root: Path, workers: int = 1, tokens: dict[str, str] | None = None) -> Server:
+        port = free_port()
+        tokens = tokens if tokens is not None else make_tokens(root)
+        command = [sys.executable, "-m", "flatdata", "serve", "--root", str(root), "--port", str(port)]
+        with open(root / ".flatdata" / "serve.log", "ab") as log:
+            process = subprocess.Popen(
+                [*command, "--workers", str(workers)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+            )
+        server = Server(f"http://127.0.0.1:{port}", root, tokens, process=process)
+        running.append(server)
+        eventually(lambda: _is_up(server))
+        return server
+
+    yield start
+    for server in running:
+        server.session.close()
+        if server.process is not None and server.process.poll() is None:
+            server.process.terminate()
+            server.process.wait(WAIT_SECONDS)
+
+
+def _is_up(server: Server) -> bool:
+    assert server.process is None or server.process.poll() is None, "the server ended"
+    try:
+        return requests.get(server.url + "/health", timeout=1).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.fixture
+def process_server(site_dir: Path, serve_process: Callable[..., Server]) -> Server:
+    """`flatdata serve` over `site_dir`."""
+    return serve_process(site_dir)

@@ -1,0 +1,247 @@
+"""Every hint of the Fliplet operators holds all records that match, and only those in its exact parts.
+
+Hints are read here by a small interpreter of their own, over postings made by calling the index kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flatdata.query.evaluate import matches
+from flatdata.query.sift import parse_where, plain_field
+from flatdata.query.tree import (
+    All,
+    AllHints,
+    AnyHint,
+    AnyOf,
+    Condition,
+    Containing,
+    Everything,
+    Field,
+    Hint,
+    Keyed,
+    Node,
+    NoHint,
+    Nothing,
+    Ranged,
+)
+
+Found = tuple[frozenset[int], frozenset[int]]
+"""Positions of records that surely match, and of those that may."""
+
+
+def strings_in(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from strings_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings_in(item)
+
+
+def lookup(hint: Hint, field: Field, records: list[Any]) -> Found:
+    everyone = frozenset(range(len(records)))
+    values = [field.read(record) for record in records]
+    if isinstance(hint, Keyed):
+        wanted = set(hint.keys)
+        found = frozenset(
+            n for n, value in enumerate(values) if not wanted.isdisjoint(hint.index.keys(value))
+        )
+        return (found if hint.exact else frozenset()), found
+    if isinstance(hint, Ranged):
+        keys = {n: key for n, value in enumerate(values) if (key := hint.index.key(value)) is not None}
+        found = frozenset(n for n, key in keys.items() if lies_within(key, hint))
+        return (found if hint.exact else frozenset()), found
+    if isinstance(hint, Containing):
+        found = {n for n, v in enumerate(values) if any(hint.needle in s.casefold() for s in strings_in(v))}
+        return frozenset(), frozenset(found)
+    if isinstance(hint, Everything):
+        return (everyone if hint.exact else frozenset()), everyone
+    if isinstance(hint, Nothing):
+        return frozenset(), frozenset()
+    if isinstance(hint, NoHint):
+        certain, possible = lookup(hint.hint, field, records)
+        return everyone - possible, everyone - certain
+    parts = [lookup(part, field, records) for part in hint.hints]
+    return combine(parts, everyone, union=isinstance(hint, AnyHint))
+
+
+def lies_within(key: Any, hint: Ranged) -> bool:
+    above = hint.low is None or (key > hint.low if hint.low_open else key >= hint.low)
+    return above and (hint.high is None or (key < hint.high if hint.high_open else key <= hint.high))
+
+
+def combine(parts: list[Found], everyone: frozenset[int], union: bool) -> Found:
+    if union:
+        return frozenset().union(*(p[0] for p in parts)), frozenset().union(*(p[1] for p in parts))
+    return everyone.intersection(*(p[0] for p in parts)), everyone.intersection(*(p[1] for p in parts))
+
+
+def plan(node: Node, records: list[Any]) -> Found:
+    """Find candidates for a tree as the index does: each condition by its hint."""
+    everyone = frozenset(range(len(records)))
+    if isinstance(node, Condition):
+        return lookup(node.operator.hint(node.operand), node.field, records)
+    if isinstance(node, All | AnyOf):
+        return combine([plan(part, records) for part in node.parts], everyone, union=isinstance(node, AnyOf))
+    certain, possible = plan(node.part, records)
+    return everyone - possible, everyone - certain
+
+
+scalars = st.one_of(
+    st.sampled_from(
+        [None, True, False, 0, 1, 2, 1.0, -1, 2.5, 10, 10**30, float("inf"), "", "0", "1", "01", " 1 ", "1e3"]
+        + ["x", "X", "xy", "a,b", "null", "true", "[object Object]", "10 dollars", "$10", "1,000", "Straße"]
+        + ["2018-03-20", "2018-03-21T10:00:00.000Z", "03-21-2018", "14:30", "Ελλάς", "STRASSE", "infinity"]
+    ),
+    st.integers(-3, 3),
+    st.text(max_size=3),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2),
+    max_leaves=6,
+)
+documents = st.dictionaries(st.sampled_from("abc"), values, max_size=3)
+fields = st.sampled_from(["a", "b", "a.b", "a.0", "a.b.c", "a.length"])
+
+plain_operators = [
+    "$eq",
+    "$ne",
+    "$gt",
+    "$gte",
+    "$lt",
+    "$lte",
+    "$like",
+    "$iLike",
+    "$exists",
+    "$match",
+    "$size",
+]
+leaf_queries = st.one_of(
+    values.filter(lambda value: not isinstance(value, dict)),
+    st.builds(lambda name, operand: {name: operand}, st.sampled_from(plain_operators), scalars | values),
+    st.builds(
+        lambda name, items: {name: items}, st.sampled_from(["$in", "$nin"]), st.lists(scalars, max_size=4)
+    ),
+    st.builds(lambda items: {"$in": items}, st.lists(values, max_size=2).filter(lambda v: "$" not in str(v))),
+    st.sampled_from([{"$mod": [2, 0]}, {"$regex": "^x|1"}, {"$regex": "S", "$options": "i"}, {"$in": "x1a"}]),
+)
+queries = st.recursive(
+    leaf_queries,
+    lambda inner: st.one_of(
+        st.builds(lambda q: {"$not": q}, inner),
+        st.builds(
+            lambda k, q: {k: q}, st.sampled_from(["$or", "$and", "$nor", "$all"]), st.lists(inner, max_size=2)
+        ),
+        st.builds(lambda q: {"$elemMatch": q}, inner),
+        st.builds(lambda k, q: {k: q}, st.sampled_from(["b", "b.c", "0"]), inner),
+        st.builds(
+            lambda p, q: {**p, **q} if isinstance(p, dict) and isinstance(q, dict) else q, inner, inner
+        ),
+    ),
+    max_leaves=4,
+)
+wheres = st.recursive(
+    st.dictionaries(fields, queries, min_size=1, max_size=2),
+    lambda inner: st.one_of(
+        st.builds(lambda q: {"$not": q}, inner),
+        st.builds(lambda k, q: {k: q}, st.sampled_from(["$or", "$and", "$nor"]), st.lists(inner, max_size=2)),
+    ),
+    max_leaves=3,
+)
+conditions = st.sampled_from(["==", "!=", ">", ">=", "<", "<=", "contains", "notcontain", "oneof", "notin"])
+dates = st.sampled_from(["2018-03-20", "2018-03-21 10:00", "10:00", "2018-03-21T10:00:00Z", "2018-01-01"])
+filter_items = st.one_of(
+    st.builds(
+        lambda column, condition, value: {"column": column, "condition": condition, "value": value},
+        fields,
+        conditions,
+        st.sampled_from(["1", 1, 2.5, "10", "0"]),
+    ),
+    st.builds(
+        lambda column, condition, value: {"column": column, "condition": condition, "value": value},
+        fields,
+        st.sampled_from(["==", "!=", "contains", "oneof", "notoneof"]),
+        scalars,
+    ),
+    st.builds(
+        lambda column, condition: {"column": column, "condition": condition},
+        fields,
+        st.sampled_from(["empty", "notempty"]),
+    ),
+    st.builds(
+        lambda column, low, high: {
+            "column": column,
+            "condition": "between",
+            "value": {"from": low, "to": high},
+        },
+        fields,
+        st.sampled_from(["", 0, "1"]),
+        st.sampled_from(["", 2, "10"]),
+    ),
+    st.builds(
+        lambda column, condition, value, unit: {
+            "column": column,
+            "condition": condition,
+            "value": value,
+            "unit": unit,
+        },
+        fields,
+        st.sampled_from(["dateis", "datebefore", "dateafter"]),
+        dates,
+        st.sampled_from([None, "year", "month", "week", "day", "hour"]),
+    ),
+)
+
+
+def assert_hints_hold(node: Node, records: list[Any]) -> None:
+    certain, possible = plan(node, records)
+    found = {n for n, record in enumerate(records) if matches(node, record)}
+    assert certain <= found <= possible
+
+
+@settings(max_examples=400)
+@given(wheres, st.lists(documents, min_size=1, max_size=8))
+def test_hints_of_where_hold_what_matches(where: Any, records: list[Any]) -> None:
+    assert_hints_hold(parse_where(where, plain_field), records)
+
+
+@settings(max_examples=300)
+@given(st.lists(filter_items, min_size=1, max_size=2), st.lists(documents, min_size=1, max_size=8))
+def test_hints_of_filters_hold_what_matches(items: Any, records: list[Any]) -> None:
+    assert_hints_hold(parse_where({"$filters": items}, plain_field), records)
+
+
+def test_simple_conditions_need_no_second_look() -> None:
+    records = [{"a": value} for value in ("x", "y", 1, "1", True, None, 20, "30 kg")] + [{}]
+    for where in (
+        {"a": "x"},
+        {"a": 1},
+        {"a": None},
+        {"a": {"$in": ["x", 1]}},
+        {"a": {"$gt": 10}},
+        {"a": {"$ne": 1}},
+    ):
+        node = parse_where(where, plain_field)
+        certain, possible = plan(node, records)
+        assert certain == possible == {n for n, record in enumerate(records) if matches(node, record)}
+
+
+def test_all_hints_types_are_read_by_the_interpreter() -> None:
+    assert set(Hint.__args__) == {  # type: ignore[attr-defined]
+        Keyed,
+        Ranged,
+        Containing,
+        Everything,
+        Nothing,
+        AnyHint,
+        AllHints,
+        NoHint,
+    }
