@@ -18,7 +18,7 @@ from flatdata.dialects.flextype.phpdate import php_date
 from flatdata.dialects.flextype.render import SPECIAL_FIELDS, Rendered, Rendering, render
 from flatdata.dialects.flextype.shortcodes import expand_shortcodes
 from flatdata.dialects.flextype.special_fields import Expansion, markdown
-from flatdata.dialects.flextype.write import Stamp, with_defaults
+from flatdata.dialects.flextype.write import Stamp, merged, with_defaults
 from flatdata.query.tree import ABSENT
 from flatdata.store.entry import Entry, encode_json
 
@@ -236,7 +236,7 @@ def test_ordinals(day: int, expected: str) -> None:
 
 def test_defaults_follow_what_the_client_sent() -> None:
     stamp = Stamp("15-05-2020 06:57", "u-u-i-d")
-    assert list(with_defaults({"title": "T"}, stamp).items()) == [
+    assert list(with_defaults({"content": "C", "title": "T"}, stamp).items()) == [
         ("title", "T"),
         ("published_at", "15-05-2020 06:57"),
         ("published_by", ""),
@@ -245,6 +245,7 @@ def test_defaults_follow_what_the_client_sent() -> None:
         ("routable", True),
         ("visibility", "visible"),
         ("uuid", "u-u-i-d"),
+        ("content", "C"),
     ]
 
 
@@ -259,6 +260,21 @@ def test_given_values_keep_their_place_and_are_made_valid() -> None:
         ("created_at", "now"),
         ("created_by", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("stored", "data", "expected"),
+    [
+        ({"a": 1, "content": "c"}, {"b": 2}, ["a", "b", "content"]),
+        ({"content": "c", "a": 1}, {"b": 2}, ["content", "a", "b"]),
+        ({"a": 1}, {"content": "c", "b": 2}, ["a", "content", "b"]),
+        ({}, {"content": "c", "b": 2}, ["b", "content"]),
+    ],
+)
+def test_content_stays_last_where_it_was_last(
+    stored: dict[str, Any], data: dict[str, Any], expected: list[str]
+) -> None:
+    assert list(merged(stored, data)) == expected
 
 
 # --- shortcodes and markdown --------------------------------------------------------------------------

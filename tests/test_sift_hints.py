@@ -96,9 +96,50 @@ def plan(node: Node, records: list[Any]) -> Found:
 
 scalars = st.one_of(
     st.sampled_from(
-        [None, True, False, 0, 1, 2, 1.0, -1, 2.5, 10, 10**30, float("inf"), "", "0", "1", "01", " 1 ", "1e3"]
-        + ["x", "X", "xy", "a,b", "null", "true", "[object Object]", "10 dollars", "$10", "1,000", "Straße"]
-        + ["2018-03-20", "2018-03-21T10:00:00.000Z", "03-21-2018", "14:30", "Ελλάς", "STRASSE", "infinity"]
+        [
+            *(
+                None,
+                True,
+                False,
+                0,
+                1,
+                2,
+                1.0,
+                -1,
+                2.5,
+                10,
+                10**30,
+                float("inf"),
+                "",
+                "0",
+                "1",
+                "01",
+                " 1 ",
+                "1e3",
+            ),
+            *(
+                "x",
+                "X",
+                "xy",
+                "a,b",
+                "null",
+                "true",
+                "[object Object]",
+                "10 dollars",
+                "$10",
+                "1,000",
+                "Straße",
+            ),
+            *(
+                "2018-03-20",
+                "2018-03-21T10:00:00.000Z",
+                "03-21-2018",
+                "14:30",
+                "Ελλάς",
+                "STRASSE",
+                "infinity",
+            ),
+        ]
     ),
     st.integers(-3, 3),
     st.text(max_size=3),
@@ -207,13 +248,13 @@ def assert_hints_hold(node: Node, records: list[Any]) -> None:
     assert certain <= found <= possible
 
 
-@settings(max_examples=400)
+@settings(max_examples=6000)
 @given(wheres, st.lists(documents, min_size=1, max_size=8))
 def test_hints_of_where_hold_what_matches(where: Any, records: list[Any]) -> None:
     assert_hints_hold(parse_where(where, plain_field), records)
 
 
-@settings(max_examples=300)
+@settings(max_examples=4000)
 @given(st.lists(filter_items, min_size=1, max_size=2), st.lists(documents, min_size=1, max_size=8))
 def test_hints_of_filters_hold_what_matches(items: Any, records: list[Any]) -> None:
     assert_hints_hold(parse_where({"$filters": items}, plain_field), records)
@@ -232,16 +273,3 @@ def test_simple_conditions_need_no_second_look() -> None:
         node = parse_where(where, plain_field)
         certain, possible = plan(node, records)
         assert certain == possible == {n for n, record in enumerate(records) if matches(node, record)}
-
-
-def test_all_hints_types_are_read_by_the_interpreter() -> None:
-    assert set(Hint.__args__) == {  # type: ignore[attr-defined]
-        Keyed,
-        Ranged,
-        Containing,
-        Everything,
-        Nothing,
-        AnyHint,
-        AllHints,
-        NoHint,
-    }

@@ -173,7 +173,7 @@ class _Reader:
         side = sides[0]
         subject = (self.thing_field if side == "field" else self.user_field)(raw[side])
         name = next(key for key in raw if key != side)
-        operator = operators(subject.type, self.analyse).get(name)
+        operator = operators(subject.type, self.analyse, "." not in subject.caption).get(name)
         if operator is None or name == "geographic_search":
             raise _Mistake(f"there is no operator {name!r} for {subject.caption!r} of type {subject.type}")
         operand = self.operand(subject, name, raw[name])

@@ -47,6 +47,7 @@ class Actor:
     token_id: int | str | None = None
     admin: bool = False
     app_id: int | None = None
+    organization_id: int | None = None
     user: Mapping[str, Json] = field(default_factory=dict)
     session: Mapping[str, Json] = field(default_factory=dict)
 
@@ -283,6 +284,8 @@ def policy(source: Source, operation: Operation, actor: Actor) -> Policy:
         fixed = Grant()
     elif source.access_rules is None:
         fixed = Grant() if operation.letter in _letters(source, actor, operation) else denial
+    elif _is_elsewhere(source, actor):
+        fixed = denial
     else:
         found = (applicable(rule, operation, actor) for rule in source.access_rules)
         rules = tuple(rule for rule in found if rule is not None)
@@ -291,6 +294,13 @@ def policy(source: Source, operation: Operation, actor: Actor) -> Policy:
         elif not rules[0].requirements:
             fixed = rules[0].grant
     return Policy(denial, actor.names, rules, fixed)
+
+
+def _is_elsewhere(source: Source, actor: Actor) -> bool:
+    """Whether the token belongs to another organisation: "all" in a rule means all of the source's own."""
+    return None not in (source.organization_id, actor.organization_id) and (
+        source.organization_id != actor.organization_id
+    )
 
 
 def _letters(source: Source, actor: Actor, operation: Operation) -> str:

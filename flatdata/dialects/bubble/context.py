@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from flatdata.access.privacy import ADMIN, VISITOR, Caller
 from flatdata.access.sessions import Attempts, Sessions
+from flatdata.dialects.bubble.files import Files
 from flatdata.dialects.bubble.geo import Geocode
-from flatdata.dialects.bubble.things import find_thing, new_id, reference_exists
+from flatdata.dialects.bubble.things import find_thing, reference_exists, thing_of_any_type
 from flatdata.dialects.bubble.types import Catalogue, Names, Types
-from flatdata.dialects.bubble.values import MAX_LIST, MAX_LIST_LIVE, Parser, Upload
+from flatdata.dialects.bubble.values import MAX_LIST, MAX_LIST_LIVE, Parser
 from flatdata.query.bubble import Analyse
 from flatdata.query.bubble_values import FieldType
 from flatdata.query.tree import Query
@@ -20,16 +21,6 @@ from flatdata.settings.table import BubbleSettings
 from flatdata.store.store import Store
 
 _DAY: Final = 86_400.0
-
-
-class Files(Protocol):
-    """Where uploaded files are kept."""
-
-    def keep(self, upload: Upload) -> None:
-        """Keep a file, durably. Raises OSError."""
-
-    def drop(self, upload: Upload) -> None:
-        """Forget a file whose write was refused."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +64,7 @@ class Api:
             catalogue,
             lambda field_type, identity: self.exists(catalogue, field_type, identity),
             self.geocode,
-            new_id,
+            lambda identity: thing_of_any_type(self.store.get, catalogue, identity) is not None,
             MAX_LIST_LIVE if self.live else MAX_LIST,
         )
 

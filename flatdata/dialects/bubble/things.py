@@ -28,7 +28,7 @@ def unique_id(ms: int, random_part: int) -> str:
 
 
 def new_id() -> str:
-    """An id of now that no thing has: the chance that one does is one in 10^17."""
+    """An id of now that nothing has: the chance that something does is one in 10^17."""
     return unique_id(time.time_ns() // 1_000_000, random_parts(1)[0])
 
 
@@ -52,3 +52,11 @@ def reference_exists(get: Get, catalogue: Catalogue, field_type: FieldType, iden
     """Whether a reference leads to a thing of its type."""
     target = catalogue.target(field_type)
     return target is not None and find_thing(get, target, identity) is not None
+
+
+def thing_of_any_type(get: Get, catalogue: Catalogue, identity: str) -> tuple[ThingType, Entry] | None:
+    """The thing with this id, whatever its type, and that type."""
+    for thing_type in (*catalogue.types.values(), *catalogue.hidden.values()):
+        if identity and (entry := find_thing(get, thing_type, identity)) is not None:
+            return thing_type, entry
+    return None

@@ -12,6 +12,7 @@ import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import uuid4
 
 from flatdata.dialects.bubble.errors import expected, invalid
 from flatdata.dialects.bubble.geo import Geocode, place_of
@@ -29,6 +30,7 @@ MAX_LIST_LIVE: Final = 200
 """Entries of a list field that the hosted service takes in one write (§5.1)."""
 
 MAX_FILE_NAME: Final = 200
+"""Characters of a file's name that are kept, from its end."""
 
 Exists = Callable[[FieldType, str], bool]
 """Whether there is a thing with this id of the type that a reference refers to."""
@@ -36,18 +38,25 @@ Exists = Callable[[FieldType, str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that came inside a body: to be kept under `identity` once the write is sure to be allowed."""
+    """A file that came inside a body: to be kept once the write is sure to be allowed.
 
-    identity: str
+    `token` stands for its URL in the values until then. A private file is attached to the thing `attach_to`.
+    """
+
+    token: str
     name: str
     content: bytes
     private: bool
     attach_to: str
 
-    @property
-    def url(self) -> str:
-        """Where it will be found, as a path of this server."""
-        return f"/fileupload/{self.identity}/{self.name}"
+
+def with_urls(value: Json, urls: Mapping[str, str]) -> Json:
+    """A value with the tokens of uploads replaced by where they were kept."""
+    if isinstance(value, str):
+        return urls.get(value, value)
+    if isinstance(value, list):
+        return [with_urls(item, urls) for item in value]
+    return value
 
 
 @dataclass(slots=True)
@@ -58,14 +67,14 @@ class Parser:
         catalogue: the types and option sets of the site.
         exists: looks up references.
         geocode: resolves addresses.
-        new_id: makes ids for files.
+        is_thing: whether there is a thing of any type with an id, for files that are attached to it.
         max_list: entries a list may have.
     """
 
     catalogue: Catalogue
     exists: Exists
     geocode: Geocode
-    new_id: Callable[[], str]
+    is_thing: Callable[[str], bool]
     max_list: int = MAX_LIST
     uploads: list[Upload] = field(default_factory=list)
 
@@ -139,16 +148,18 @@ class Parser:
                 raise _Bad("this is not a URL")
             return url or None
         upload = Upload(
-            self.new_id(),
-            _file_name(value.get("filename")),
-            _contents(value.get("contents")),
-            bool(_read(read_boolean(value.get("private") or False), "a boolean", value.get("private"))),
-            _string(value.get("attach_to") or ""),
+            token=f"upload:{uuid4()}",
+            name=_file_name(value.get("filename")),
+            content=_contents(value.get("contents")),
+            private=bool(
+                _read(read_boolean(value.get("private") or False), "a boolean", value.get("private"))
+            ),
+            attach_to=_string(value.get("attach_to") or ""),
         )
-        if upload.private and not upload.attach_to:
-            raise _Bad("attach_to is required for private files")
+        if upload.private and not self.is_thing(upload.attach_to):
+            raise _Bad("attach_to must be the id of a thing where a file is private")
         self.uploads.append(upload)
-        return upload.url
+        return upload.token
 
     def reference(self, field_type: FieldType, value: Json) -> Json:
         identity = _string(value)
@@ -209,13 +220,9 @@ def _degrees(value: Json) -> Json:
 
 
 def _file_name(value: Json) -> str:
-    """The name of an uploaded file, safe in a path and in a header: letters, digits, `.`, `-` and `_`."""
-    name = _string(value).replace("\\", "/").rpartition("/")[2]
-    safe = "".join(character if character.isalnum() or character in ".-_" else "_" for character in name)
-    safe = safe.lstrip(".")[-MAX_FILE_NAME:]
-    if not safe:
+    if not (name := _string(value).strip()):
         raise _Bad("filename is required")
-    return safe
+    return name[-MAX_FILE_NAME:]
 
 
 def _contents(value: Json) -> bytes:

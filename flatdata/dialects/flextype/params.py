@@ -15,7 +15,7 @@ import msgspec
 from flask import Request
 
 from flatdata.dialects.flextype.errors import BAD_BODY, BAD_QUERY, TOO_LARGE, Problem, Refused
-from flatdata.dialects.flextype.querystring import QueryTooLarge, parse_query
+from flatdata.dialects.flextype.querystring import QueryTooLarge, parse_query, with_lists
 from flatdata.query.tree import Json
 from flatdata.store.entry import decode_json
 from flatdata.store.paths import InvalidSlug, check_slug
@@ -107,7 +107,7 @@ def _json(data: bytes) -> dict[str, Json]:
 
 def _form(data: bytes) -> dict[str, Json]:
     try:
-        return parse_query(data.decode("latin-1"))
+        return {name: with_lists(value) for name, value in parse_query(data).items()}
     except QueryTooLarge as error:
         raise Refused(BAD_BODY, "too many or too deep") from error
 

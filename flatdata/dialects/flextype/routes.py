@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import Rule
+from werkzeug.routing import PathConverter, Rule
 
 from flatdata.access.token import Token
 from flatdata.dialects.flextype.errors import (
@@ -99,7 +99,7 @@ class EntriesApi:
         """Answer a request to `/api/entries/copy`."""
         return self._dispatch({"PUT": self._copy})
 
-    def elsewhere(self, rest: str = "") -> Response:
+    def elsewhere(self, rest: str) -> Response:
         """Answer a request below `/api/entries` that leads nowhere: Flextype's 405 (reference §1.2)."""
         return self._dispatch({})
 
@@ -289,8 +289,7 @@ def create_blueprint(site: Site) -> Blueprint:
     blueprint = Blueprint("flextype", __name__)
     _add_route(blueprint, ENTRIES, "entries", api.entries)
     _add_route(blueprint, COPY, "copy", api.copy)
-    _add_route(blueprint, f"{ENTRIES}/", "slash", api.elsewhere)
-    _add_route(blueprint, f"{ENTRIES}/<path:rest>", "below", api.elsewhere)
+    _add_route(blueprint, f"{ENTRIES}/<flextype_rest:rest>", "elsewhere", api.elsewhere)
     blueprint.register_error_handler(Refused, lambda error: _refusal(error.problem, error.detail))
     for kind, problem in PROBLEM_OF.items():
         blueprint.register_error_handler(kind, lambda error, answer=problem: _refusal(answer))
@@ -306,11 +305,19 @@ def create_blueprint(site: Site) -> Blueprint:
     return blueprint
 
 
+class _Rest(PathConverter):
+    """Whatever follows in a path: nothing, slashes, anything."""
+
+    regex = ".*?"
+    part_isolating = False
+
+
 def _add_route(blueprint: Blueprint, path: str, name: str, view: Callable[..., Response]) -> None:
     """Route every method there is to one view: methods that are not served get this dialect's own 405."""
 
     def add(state: BlueprintSetupState) -> None:
         endpoint = f"{state.name}.{name}"
+        state.app.url_map.converters.setdefault("flextype_rest", _Rest)
         state.app.url_map.add(Rule(path, endpoint=endpoint))
         state.app.view_functions[endpoint] = view
 

@@ -23,6 +23,8 @@ from flatdata.store.sources import changed_row, new_row, source_at
 RESERVED_FIELD: Final = "_meta"
 """The one field name that a client cannot use: rows keep there what is not a column."""
 
+CONTENT: Final = "content"
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -33,7 +35,10 @@ class Stamp:
 
 
 def with_defaults(data: Mapping[str, Json], stamp: Stamp) -> dict[str, Json]:
-    """The fields of a new entry: the client's, then what it left out or null (reference/flextype §4)."""
+    """The fields of a new entry: the client's, then what it left out or null (reference/flextype §4).
+
+    `content` goes last, as the body of a file does.
+    """
     fields = dict(data)
     for name, default in (
         ("published_at", stamp.now),
@@ -48,6 +53,19 @@ def with_defaults(data: Mapping[str, Json], stamp: Stamp) -> dict[str, Json]:
             fields[name] = default
     fields["routable"] = truth(fields["routable"])
     fields["visibility"] = known_visibility(fields["visibility"])
+    return _content_last(fields)
+
+
+def merged(stored: dict[str, Json], data: Mapping[str, Json]) -> dict[str, Json]:
+    """The stored fields with those of `data` in their place or behind; `content` stays last where it was."""
+    fields = {**stored, **data}
+    at_end = next(reversed(stored), CONTENT) == CONTENT
+    return _content_last(fields) if at_end else fields
+
+
+def _content_last(fields: dict[str, Json]) -> dict[str, Json]:
+    if CONTENT in fields:
+        fields[CONTENT] = fields.pop(CONTENT)
     return fields
 
 
@@ -73,7 +91,7 @@ def updating(slug: str, data: Mapping[str, Json]) -> Plan:
         entry = view.get(slug)
         if entry is None:
             raise EntryMissing(slug)
-        fields = {**entry.fields, **data}
+        fields = merged(entry.fields, data)
         if source_at(view, parent_of(slug)) is None:
             return [Put(slug, fields)], None
         return [changed_row(view, entry, fields)], None

@@ -1,0 +1,130 @@
+"""Bodies of writes: from JSON to what the fields of a thing become (reference/bubble.md §9).
+
+Keys must be those that a GET shows. `_id`, `Created Date` and `Modified Date` are the server's: clients send
+back what they read, so they are passed over, never written. `Created By` is refused when a thing is created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from flatdata.dialects.bubble.errors import Refused, bad_request, expected, invalid, not_json, unrecognized
+from flatdata.dialects.bubble.types import (
+    CREATED_BY,
+    CREATED_DATE,
+    EMAIL,
+    MODIFIED_DATE,
+    SLUG,
+    UNIQUE_ID,
+    Names,
+    ThingType,
+)
+from flatdata.dialects.bubble.values import Parser
+from flatdata.query.bubble_values import read_value, show_value
+from flatdata.query.tree import ABSENT, Json
+from flatdata.store.entry import decode_json
+
+PASSWORD: Final = "password"
+MAX_PASSWORD: Final = 1_000
+"""Characters: hashing more costs without protecting more."""
+
+MAX_EMAIL: Final = 254
+
+_PASSED_OVER: Final = frozenset({UNIQUE_ID.caption, CREATED_DATE.caption, MODIFIED_DATE.caption})
+_BUILT_IN: Final = frozenset({CREATED_BY.caption, SLUG.caption})
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body, understood.
+
+    `values` are by caption, None for fields that are cleared; `built_in` what was sent for built-in fields,
+    as it was sent; `password` is only there when a user is created with one.
+    """
+
+    values: Mapping[str, Json]
+    built_in: Mapping[str, Json]
+    password: str | None = None
+
+
+def parse_object(data: bytes) -> dict[str, Json]:
+    """The JSON object of a body; no body is an empty one. Raises `Refused`."""
+    if not data.strip():
+        return {}
+    try:
+        value = decode_json(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise not_json(data.decode("utf-8", "replace")) from None
+    if not isinstance(value, dict):
+        raise bad_request("The body must be a JSON object")
+    return value
+
+
+def read_body(
+    raw: Mapping[str, Json], thing_type: ThingType, names: Names, parser: Parser, *, creating: bool
+) -> Body:
+    """What a body asks for. Raises `Refused` for the first thing that is wrong with it."""
+    writable = thing_type.writable(names)
+    built_in = {key: value for key, value in raw.items() if key in _PASSED_OVER or key in _BUILT_IN}
+    password: str | None = None
+    for key in raw:
+        if creating and key in _BUILT_IN:
+            raise unrecognized(key)
+        if key in writable or key in built_in or (creating and thing_type.is_user and key == PASSWORD):
+            continue
+        raise unrecognized(key)
+    values: dict[str, Json] = {}
+    for key, value in raw.items():
+        if key in built_in:
+            continue
+        if key == PASSWORD and key not in writable:
+            password = check_password(value)
+        else:
+            field = writable[key]
+            values[field.caption] = parser.parse(field, key, value)
+    if thing_type.is_user and (creating or EMAIL in values):
+        values[EMAIL] = check_email(values.get(EMAIL))
+    return Body(values, built_in, password)
+
+
+def check_email(value: Json) -> str:
+    """An e-mail address, in lower case and without blanks around it. Raises `Refused`."""
+    if value is None or value == "":
+        raise bad_request("email is required")
+    if not isinstance(value, str):
+        raise invalid(EMAIL, expected("a string", value))
+    email = value.strip().lower()
+    name, _, domain = email.rpartition("@")
+    if not name or not domain or len(email) > MAX_EMAIL or not email.isprintable() or " " in email:
+        raise invalid(EMAIL, "this is not an e-mail address")
+    return email
+
+
+def check_password(value: Json) -> str | None:
+    """A password, None for null. Raises `Refused`, never repeating it."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise invalid(PASSWORD, "it must be a string that is not empty")
+    if len(value) > MAX_PASSWORD:
+        raise invalid(PASSWORD, f"it must not be longer than {MAX_PASSWORD} characters")
+    return value
+
+
+def defaults(thing_type: ThingType) -> dict[str, Json]:
+    """The fields with a default, by caption. A default that does not fit its field's type is none."""
+    found: dict[str, Json] = {}
+    for field in thing_type.fields:
+        value = read_value(field.type, thing_type.defaults.get(field.caption, ABSENT))
+        if value is not ABSENT:
+            found[field.caption] = show_value(field.type, value)
+    return found
+
+
+def email_taken(email: str) -> Refused:
+    """Somebody else has this address."""
+    return Refused(400, "USED_EMAIL", f"This email is already in use: {email}")

@@ -1,0 +1,111 @@
+"""Request bodies: JSON, or the same as a form (`entries[0][email]=...`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from flask import Request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from flatdata.dialects.fliplet.errors import Refused, bad_request, too_large
+
+Json = Any
+"""Any JSON value."""
+
+FORM: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
+MAX_FORM_FIELDS: Final = 10_000
+_MAX_DEPTH: Final = 8
+
+_decode: Final = msgspec.json.Decoder().decode
+
+
+def read_bytes(request: Request, limit: int) -> bytes:
+    """The body of a request. Raises `Refused` (413, or 400 for one that breaks off)."""
+    if (request.content_length or 0) > limit:
+        raise too_large()
+    try:
+        data: bytes = request.stream.read(limit + 1)
+    except RequestEntityTooLarge:
+        raise too_large() from None
+    except (ClientDisconnected, OSError):
+        raise bad_request("The request broke off") from None
+    if len(data) > limit:
+        raise too_large()
+    return data
+
+
+def read_object(request: Request, limit: int) -> dict[str, Json]:
+    """The object in a body; an empty body is an empty object. Raises `Refused`."""
+    data = read_bytes(request, limit)
+    if request.mimetype == FORM:
+        return read_form(data)
+    if not data.strip():
+        return {}
+    value = decode(data)
+    if not isinstance(value, dict):
+        raise bad_request("The body must be a JSON object")
+    return value
+
+
+def decode(data: bytes) -> Json:
+    """A JSON text as a value. Raises `Refused`."""
+    try:
+        return _decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise bad_request("The body is not valid JSON") from None
+
+
+def read_form(data: bytes) -> dict[str, Json]:
+    """A form as an object; lists and objects by brackets in the names. Raises `Refused`."""
+    try:
+        pairs = parse_qsl(data.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+    except ValueError:
+        raise bad_request("The body is not a valid form") from None
+    tree: dict[str, Json] = {}
+    for name, value in pairs:
+        _place(tree, _keys(name), value)
+    return {key: _with_lists(value) for key, value in tree.items()}
+
+
+def _keys(name: str) -> list[str]:
+    head, *rest = name.replace("]", "").split("[")
+    if len(rest) > _MAX_DEPTH or ("[" in name) != ("]" in name):
+        return [name]
+    return [head, *rest]
+
+
+def _place(tree: dict[str, Json], keys: Iterable[str], value: str) -> None:
+    *path, last = keys
+    for key in path:
+        below = tree.setdefault(key, {})
+        if not isinstance(below, dict):
+            raise _contradiction()
+        tree = below
+    if last == "":
+        last = str(len(tree))
+    if isinstance(tree.get(last), dict):
+        raise _contradiction()
+    tree[last] = value
+
+
+def _contradiction() -> Refused:
+    return bad_request("The form names a field both as a text and as a list")
+
+
+def _with_lists(value: Json) -> Json:
+    """Objects whose keys count from 0 as lists."""
+    if not isinstance(value, dict):
+        return value
+    items = {key: _with_lists(item) for key, item in value.items()}
+    if list(items) == [str(number) for number in range(len(items))]:
+        return list(items.values())
+    return items
+
+
+def is_true(value: Json) -> bool:
+    """Whether a flag is set: true, or what a form or a query string says instead."""
+    return value is True or value == 1 or (isinstance(value, str) and value.lower() in ("true", "1"))
