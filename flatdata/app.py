@@ -1,29 +1,26 @@
 """The WSGI application: one Flask app over one site, with a blueprint for each dialect.
 
-Every response carries `X-Request-Id`, and one structured line is logged for it; neither holds a token (query
-strings do, so they are left out).
+What happens to every request, whatever the dialect, is in `flatdata.requests`.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
+import importlib
 import logging
 import os
 import sys
-import time
-import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from flask import Flask, Response, g, request
+from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
+from flatdata.requests import Door, write_to_stderr
 from flatdata.settings import load_settings
 from flatdata.site import Site
-
-import importlib
 
 DIALECTS = {}
 for _name in ("flextype", "fliplet", "bubble", "appenate"):
@@ -32,22 +29,19 @@ for _name in ("flextype", "fliplet", "bubble", "appenate"):
     except (ImportError, AttributeError) as _error:
         logging.getLogger("flatdata").debug("TEMPORARY: %s", _error)
 
-access_log = logging.getLogger("flatdata.access")
 
-
-def create_app(site: Site) -> Flask:
-    """The application over an open site. The caller closes the site."""
+def create_app(site: Site, log: Callable[[bytes], None] | None = None) -> Flask:
+    """The application over an open site, writing its access log to `log`. The caller closes the site."""
     app = Flask("flatdata", static_folder=None)
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = site.settings.max_body_bytes
     app.extensions["flatdata"] = site
     app.add_url_rule("/health", "health", lambda: _health(site))
-    app.before_request(lambda: _before(site))
-    app.after_request(_after)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
     for name, create_blueprint in DIALECTS.items():
         app.register_blueprint(create_blueprint(site), name=name)
+    app.wsgi_app = Door(app.wsgi_app, site, log)  # type: ignore[method-assign]
     return app
 
 
@@ -64,46 +58,8 @@ def create_app_from_environment() -> Flask:
     site = Site(root.resolve(), settings)
     site.start("process")
     atexit.register(site.close)
-    configure_logging()
-    return create_app(site)
-
-
-def configure_logging() -> None:
-    """Write structured access lines and warnings to standard error, unless logging is configured already."""
-    if logging.getLogger().handlers:
-        return
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    access_log.addHandler(handler)
-    access_log.setLevel(logging.INFO)
-    access_log.propagate = False
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-
-
-def _before(site: Site) -> Response | None:
-    g.started = time.perf_counter()
-    if not site.ready and request.path != "/health":
-        response = _json({"status": "starting", "message": "The site is being opened"}, 503)
-        response.headers["Retry-After"] = "1"
-        return response
-    site.store.follow()
-    return None
-
-
-def _after(response: Response) -> Response:
-    request_id = uuid.uuid4().hex
-    response.headers["X-Request-Id"] = request_id
-    if access_log.isEnabledFor(logging.INFO):
-        line = {
-            "id": request_id,
-            "method": request.method,
-            "path": request.path,
-            "status": response.status_code,
-            "ms": round((time.perf_counter() - g.get("started", time.perf_counter())) * 1_000, 2),
-            "bytes": response.content_length,
-        }
-        access_log.info("%s", json.dumps(line))
-    return response
+    return create_app(site, write_to_stderr)
 
 
 def _health(site: Site) -> Response:

@@ -113,16 +113,14 @@ class Plugins:
     """
 
     def __init__(self, root: Path) -> None:
-        self._manager = pluggy.PluginManager(PROJECT)
-        self._manager.add_hookspecs(sys.modules[__name__])
         self.names: list[str] = []
         self.problems: list[Problem] = []
         self._shown: dict[str, str] = {}
+        self._callers: dict[str, list[tuple[str, Callable[..., Any]]]] = {hook.__name__: [] for hook in HOOKS}
         for name, path in _plugin_folders(root / "plugins"):
             self._load(name, f"plugins/{name}/{FILE_NAME}", path, partial(_import_file, path))
         for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
             self._load(entry_point.name, f"entry point {entry_point.value}", None, entry_point.load)
-        self._callers = {hook.__name__: self._callers_of(hook.__name__) for hook in HOOKS}
         self.macros: Mapping[str, Macro] = dict(self._collect_macros())
 
     # --- what the server calls --------------------------------------------------------------------------
@@ -151,56 +149,46 @@ class Plugins:
     # --- loading ----------------------------------------------------------------------------------------
 
     def _load(self, name: str, shown: str, path: Path | None, load: Callable[[], Any]) -> None:
+        # Each has a manager of its own: a call reaches one plugin, and failing there concerns no other.
+        manager = pluggy.PluginManager(PROJECT)
+        manager.add_hookspecs(sys.modules[__name__])
         try:
             plugin = load()
-            self._manager.register(plugin, name)
+            manager.register(plugin, name)
         except (Exception, SystemExit) as error:  # a plugin may raise anything, and must not stop the server
             self._report(shown, f"not loaded: {_in_one_line(error)}", _line_of(error, path))
             return
-        callers = self._manager.get_hookcallers(plugin) or []
-        unknown = sorted(caller.name for caller in callers if not caller.has_spec())
-        if unknown:
-            self._manager.unregister(plugin)
+        callers = manager.get_hookcallers(plugin) or []
+        if unknown := sorted(caller.name for caller in callers if not caller.has_spec()):
             self._report(shown, f"not loaded: no such hook: {', '.join(unknown)}")
-            return
-        self.names.append(name)
-        self._shown[name] = shown
+        elif name in self._shown:
+            self._report(shown, f"not loaded: {self._shown[name]} has the name {name} already")
+        else:
+            self.names.append(name)
+            self._shown[name] = shown
+            for caller in callers:
+                self._callers[caller.name].append((name, caller))
 
     def _report(self, shown: str, reason: str, line: int | None = None) -> None:
         _log.warning("plugin %s: %s", shown, reason)
         self.problems.append(Problem(shown, reason, line))
 
-    def _callers_of(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
-        """For each plugin with this hook, in order of loading: its name and what calls it alone."""
-        caller = getattr(self._manager.hook, hook)
-        having = {impl.plugin_name for impl in caller.get_hookimpls()}
-        return [
-            (
-                name,
-                self._manager.subset_hook_caller(
-                    hook, [p for n, p in self._manager.list_name_plugin() if n != name]
-                ),
-            )
-            for name in self.names
-            if name in having
-        ]
-
     def _collect_macros(self) -> Iterator[tuple[str, Macro]]:
         owners: dict[str, str] = {}
         for plugin, call in self._callers["flatdata_macros"]:
-            for given in self._isolated(plugin, "flatdata_macros", call) or []:
-                if not isinstance(given, Mapping):
-                    self._report(self._shown[plugin], "flatdata_macros must give a mapping")
-                    continue
-                for name, function in given.items():
-                    if not isinstance(name, str) or not callable(function) or name == "fetch":
-                        self._report(self._shown[plugin], f"{name!r} is no name or function of a macro")
-                    elif owners.setdefault(name, plugin) != plugin:
-                        self._report(
-                            f"plugins/{plugin}", f"the macro {name} is already that of {owners[name]}"
-                        )
-                    else:
-                        yield name, _guarded(name, plugin, function)
+            results = self._isolated(plugin, "flatdata_macros", call)
+            given = results[0] if results else None
+            if not isinstance(given, Mapping):
+                self._report(self._shown[plugin], "flatdata_macros did not give a mapping")
+                continue
+            for name, function in given.items():
+                if not isinstance(name, str) or not callable(function) or name == "fetch":
+                    self._report(self._shown[plugin], f"{name!r} is no name or function of a macro")
+                elif name in owners:
+                    self._report(self._shown[plugin], f"the macro {name} is already that of {owners[name]}")
+                else:
+                    owners[name] = plugin
+                    yield name, _guarded(name, plugin, function)
 
     # --- calling ----------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ class RunningServer(Protocol):
     url: str
     root: Path
     tokens: dict[str, str]
+    session: requests.Session
 
 
 def write_source(
@@ -72,7 +73,7 @@ class DataSource:
         self.url = server.url + PATH
         self.key = server.tokens["datasource"]
         self.who = {"CompanyId": 1, "IntegrationKey": self.key, "ExternalId": "SPORTS-001"}
-        self.session = requests.Session()
+        self.session = server.session
 
     def put(self, format: str = "json", **properties: Any) -> requests.Response:
         """A PUT in JSON, with credentials, id and name unless `properties` say otherwise."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from appenate_api import DataSource, RunningServer, write_source
+from appenate_api import DataSource, write_source
 
 PACKAGE = "@servicestack/client@2.1.13"
 

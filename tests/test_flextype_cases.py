@@ -25,6 +25,10 @@ MTIME = 1_600_000_000
 NOT_FOUND = CASES["meta"]["error_bodies"]["404"]
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
+VF = next(case for case in CASES["field_cases"] if case["id"] == "vf")["expect"]["data"]
+REGISTRY = {"flextype": {"manifest": {"version": VF["ver"], "author": VF["author"]}}}
+pytestmark = pytest.mark.settings(**{"flextype.behaviour": "live", "flextype.registry": REGISTRY})
+
 DATES_C = "---\ntitle: c\npublished_at: 0\ncreated_at: '2020-04-17 10:17'\n---\n"
 """The entry that the case `vf` fetches; the recording has its answer, not its file."""
 
@@ -62,19 +66,11 @@ CRUD_DEVIATIONS: dict[int, tuple[int, str]] = {
 
 @pytest.fixture
 def site_dir(site_dir: Path) -> Path:
-    """The fixtures of the recording, in live mode, and nothing else."""
-    registry = {"flextype": {"manifest": _manifest()}}
-    settings = {"flextype": {"behaviour": "live", "registry": registry}}
-    (site_dir / "flatdata.yaml").write_text(json.dumps(settings), "utf-8")
+    """The fixtures of the recording, and nothing else."""
     files = CASES["fixtures"] | {case["id"]: case["file"] for case in CASES["field_cases"]}
     for id, text in (files | {"dates/c": DATES_C}).items():
         os.utime(write_entry(site_dir, id, text), (MTIME, MTIME))
     return site_dir
-
-
-def _manifest() -> dict[str, Any]:
-    expected = next(case for case in CASES["field_cases"] if case["id"] == "vf")["expect"]["data"]
-    return {"version": expected["ver"], "author": expected["author"]}
 
 
 @pytest.fixture

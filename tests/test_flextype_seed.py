@@ -265,6 +265,30 @@ def test_every_answer_has_the_cors_headers(entries: Entries, method: str, path: 
     assert "Set-Cookie" not in answer.headers
 
 
+@pytest.mark.settings(
+    **{
+        "flextype.cors.origin": "https://a.example",
+        "flextype.cors.credentials": True,
+        "flextype.cors.expose": ["X-Request-Id"],
+        "flextype.cors.headers": ["Accept"],
+        "flextype.cors.methods": ["GET"],
+    }
+)
+def test_cors_headers_follow_the_settings(entries: Entries) -> None:
+    headers = entries.query("id=movies").headers
+    assert headers["Access-Control-Allow-Origin"] == "https://a.example"
+    assert headers["Access-Control-Allow-Credentials"] == "true"
+    assert headers["Access-Control-Expose-Headers"] == "X-Request-Id"
+    assert headers["Access-Control-Allow-Headers"] == "Accept"
+    assert headers["Access-Control-Allow-Methods"] == "GET"
+
+
+@pytest.mark.settings(**{"flextype.cors.enabled": False})
+def test_cors_headers_can_be_switched_off(entries: Entries) -> None:
+    headers = entries.query("id=movies").headers
+    assert not any(name.startswith("Access-Control") for name in headers)
+
+
 @pytest.mark.parametrize("path", ["", "/copy", "/", "/a/b"])
 def test_options_is_empty(entries: Entries, path: str) -> None:
     answer = entries.session.options(entries.url + path, timeout=30)

@@ -222,15 +222,8 @@ def test_no_answer_repeats_a_token(entries: Entries) -> None:
 # --- switching the API off ----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def disabled_site(site_dir: Path) -> Path:
-    (site_dir / "flatdata.yaml").write_text("flextype:\n  enabled: false\n")
-    return site_dir
-
-
-@pytest.mark.usefixtures("disabled_site")
-def test_a_disabled_api_authorises_nobody(request: pytest.FixtureRequest) -> None:
-    entries = Entries(request.getfixturevalue("server"))
+@pytest.mark.settings(**{"flextype.enabled": False})
+def test_a_disabled_api_authorises_nobody(entries: Entries) -> None:
     assert entries.get("a").json() == UNAUTHORIZED
     assert entries.send("PATCH", id="a", data={}).json() == UNAUTHORIZED
     assert entries.query("x=a").json() == BAD_QUERY

@@ -15,7 +15,6 @@ from flatdata.query.evaluate import matches
 from flatdata.query.sift import parse_where, plain_field
 from flatdata.query.tree import (
     All,
-    AllHints,
     AnyHint,
     AnyOf,
     Condition,
@@ -248,13 +247,13 @@ def assert_hints_hold(node: Node, records: list[Any]) -> None:
     assert certain <= found <= possible
 
 
-@settings(max_examples=6000)
+@settings(max_examples=400)
 @given(wheres, st.lists(documents, min_size=1, max_size=8))
 def test_hints_of_where_hold_what_matches(where: Any, records: list[Any]) -> None:
     assert_hints_hold(parse_where(where, plain_field), records)
 
 
-@settings(max_examples=4000)
+@settings(max_examples=300)
 @given(st.lists(filter_items, min_size=1, max_size=2), st.lists(documents, min_size=1, max_size=8))
 def test_hints_of_filters_hold_what_matches(items: Any, records: list[Any]) -> None:
     assert_hints_hold(parse_where({"$filters": items}, plain_field), records)

@@ -6,6 +6,7 @@ Errors are one line on the error output.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -45,6 +46,9 @@ def flatdata_commands(context: click.Context) -> None:
     Every command takes --help. Settings are explained in docs/settings.md.
     """
     show_help_without_command(context)
+    if context.invoked_subcommand != "serve":
+        # What is wrong with a site is the output of `check`; other commands have no log.
+        logging.getLogger("flatdata").addHandler(logging.NullHandler())
 
 
 for _command in (

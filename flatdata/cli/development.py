@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote as quote_word
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -83,10 +84,10 @@ def examples(root: Path, settings: Settings, tokens: Mapping[str, str]) -> str:
     return "\n".join(
         [
             "Tokens for development:",
-            *(f"  {_WANTED[name].kind:13}{token}" for name, token in tokens.items()),
-            f"  to have them in a shell:  . {root / STATE_FOLDER / FILE_NAME}",
-            f"  their files:              {root / 'tokens'}/<kind>/<SHA-256>/token.yaml",
-            "Try:",
+            *(f"  {name}={token}" for name, token in tokens.items()),
+            f"Their files are {root / 'tokens'}/<kind>/<SHA-256>/token.yaml. To have them in a shell:",
+            f"  . {quote_word(str(root / STATE_FOLDER / FILE_NAME))}",
+            "To try the first:",
             f"  curl '{request}'",
         ]
     )

@@ -13,7 +13,8 @@ import click
 from flatdata.plugins import HOOKS
 from flatdata.settings.document import settings_page
 
-_WIDTH: Final = 100
+_WIDTH: Final = 98
+"""What click leaves of the 100 columns that the commands allow themselves."""
 
 
 def commands_page() -> str:

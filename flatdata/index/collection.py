@@ -6,9 +6,10 @@ meanwhile is kept in a journal and replayed on the finished structure before it 
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Hashable, Iterable
-from typing import Final, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from pyroaring import BitMap
 
@@ -17,13 +18,15 @@ from flatdata.index.structures import Postings, SortedList
 from flatdata.query.tree import Field, KeyIndex, OrderIndex
 from flatdata.store.entry import Entry
 
+_CHUNK: Final = 500
 BULK: Final = 2_000
 """From so many pending changes on, forgetting a structure is cheaper than changing it one by one."""
 
 BY_SLUG: Final = "slug"
 
 Structure = Postings | SortedList
-_S = TypeVar("_S", Postings, SortedList)
+Key = tuple[Field, KeyIndex | OrderIndex] | str
+"""What a structure is over: a field and a kind of index, or `BY_SLUG`."""
 _Journal = list[tuple[Entry | None, Entry | None]]
 
 
@@ -36,9 +39,9 @@ class Collection:
 
     def __init__(self, lock: threading.RLock, members: Iterable[Entry]) -> None:
         self._lock = lock
-        self._structures: dict[Hashable, Structure] = {}
+        self._structures: dict[Key, Structure] = {}
         self._journals: list[_Journal] = []
-        self._building: dict[Hashable, threading.Lock] = {}
+        self._building = threading.Lock()
         self.entries: dict[int, Entry] = {entry.num: entry for entry in members}
         self.members = BitMap(self.entries)
 
@@ -55,32 +58,23 @@ class Collection:
             journal.append((old, new))
         if not self._structures:
             return
-        for entry in (old, new):
-            if entry is not None:
-                entry.held = entry.fields
-        for structure in self._structures.values():
-            structure.change(old, new)
-        for entry in (old, new):
-            if entry is not None:
-                entry.held = None
+        with _held([entry for entry in (old, new) if entry is not None]):
+            for structure in self._structures.values():
+                structure.change(old, new)
 
     def forget(self) -> None:
-        """Drop the structures: so much is about to change that making them again is cheaper. Under the lock."""
+        """Drop the structures, before so many changes that making them again is cheaper. Under the lock."""
         self._structures.clear()
         for journal in self._journals:
             journal.append((None, None))
 
-    def build_postings(self, field: Field, index: KeyIndex) -> None:
-        """See to it that the postings of a field are there. Call it without the lock."""
-        self._get((field, index), Postings, lambda: Postings(field, index))
-
-    def build_sorted(self, field: Field, index: OrderIndex) -> None:
-        """See to it that the sorted list of a field is there. Call it without the lock."""
-        self._get((field, index), SortedList, lambda: SortedList.over(field, index))
-
-    def build_by_slug(self) -> None:
-        """See to it that the list of all members by slug is there. Call it without the lock."""
-        self._get(BY_SLUG, SortedList, lambda: SortedList(_no_key))
+    def build(self, wanted: Iterable[Key]) -> None:
+        """See to it that structures are there, making those that are not in one pass. Without the lock."""
+        while missing := [key for key in wanted if key not in self._structures]:
+            with self._building:
+                missing = [key for key in missing if key not in self._structures]
+                if missing:
+                    self._make(missing)
 
     def postings(self, field: Field, index: KeyIndex) -> Postings:
         """The postings of a field. Raises NotBuilt. Under the lock."""
@@ -103,35 +97,48 @@ class Collection:
             raise NotBuilt
         return found
 
-    def _get(self, key: Hashable, kind: type[_S], make: Callable[[], _S]) -> _S:
-        found = self._structures.get(key)
-        if isinstance(found, kind):
-            return found
-        with self._lock:
-            building = self._building.setdefault(key, threading.Lock())
-        with building:
-            found = self._structures.get(key)
-            while not isinstance(found, kind):
-                found = self._build(key, make())
-            return found
-
-    def _build(self, key: Hashable, structure: _S) -> _S | None:
+    def _make(self, keys: list[Key]) -> None:
+        made = {key: _structure(key) for key in keys}
         journal: _Journal = []
         with self._lock:
             snapshot = list(self.entries.values())
             self._journals.append(journal)
         try:
-            structure.fill(snapshot)
+            for start in range(0, len(snapshot), _CHUNK):
+                chunk = snapshot[start : start + _CHUNK]
+                with _held(chunk):
+                    for structure in made.values():
+                        structure.collect(chunk)
+            for structure in made.values():
+                structure.finish()
         finally:
             with self._lock:
                 self._journals = [other for other in self._journals if other is not journal]
-                usable = len(journal) < BULK and (None, None) not in journal
-                if usable:
-                    for old, new in journal:
-                        structure.change(old, new)
-                    self._structures[key] = structure
-        return structure if usable else None
+                if len(journal) < BULK and (None, None) not in journal:
+                    for structure in made.values():
+                        for old, new in journal:
+                            structure.change(old, new)
+                    self._structures.update(made)
 
 
-def _no_key(entry: Entry) -> int:
-    return 0
+def _structure(key: Key) -> Structure:
+    if key == BY_SLUG or isinstance(key, str):
+        return SortedList(_slug)
+    field, index = key
+    return Postings(field, index) if isinstance(index, KeyIndex) else SortedList.over(field, index)
+
+
+@contextlib.contextmanager
+def _held(entries: Iterable[Entry]) -> Iterator[None]:
+    """Keep entries parsed for as long as several structures read them."""
+    for entry in entries:
+        entry.held = entry.fields
+    try:
+        yield
+    finally:
+        for entry in entries:
+            entry.held = None
+
+
+def _slug(entry: Entry) -> str:
+    return entry.slug

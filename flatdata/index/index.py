@@ -10,7 +10,7 @@ are handed to the evaluator afterwards, without the lock: they are immutable, so
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,12 +18,12 @@ from typing import Final
 
 from pyroaring import BitMap
 
-from flatdata.index.collection import Collection, NotBuilt
+from flatdata.index.collection import BY_SLUG, Collection, Key, NotBuilt
 from flatdata.index.planner import Planner, structures_of
 from flatdata.index.structures import SortedList
 from flatdata.index.words import Words
 from flatdata.query.evaluate import matches
-from flatdata.query.tree import KeyIndex, OrderBy, Query, Scope
+from flatdata.query.tree import OrderBy, Query, Scope
 from flatdata.store.entry import Entry
 from flatdata.store.paths import MANIFEST, join
 from flatdata.store.state import State
@@ -50,10 +50,14 @@ class Index:
         self._free: list[int] = []
         self._next_num = 0
         with state.lock:
-            for entry in state.entries.values():
-                if entry.form != MANIFEST:
-                    entry.num = self._number()
+            self._loaded(state.entries.values())
+            state.load_listeners.append(self._loaded)
             state.listeners.append(self._changed)
+
+    def _loaded(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if entry.form != MANIFEST:
+                entry.num = self._number()
 
     def _number(self) -> int:
         if self._free:
@@ -161,17 +165,14 @@ class Index:
             for entry in unknown:
                 verdicts[entry] = matches(query.where, entry)
 
-    @staticmethod
-    def _build(query: Query, collection: Collection) -> None:
-        for field, index in structures_of(query.where):
-            if isinstance(index, KeyIndex):
-                collection.build_postings(field, index)
-            else:
-                collection.build_sorted(field, index)
-        for order in query.order:
-            collection.build_sorted(order.field, order.index)
+    def _build(self, query: Query, collection: Collection) -> None:
+        """See to it that all structures are there that the query needs. Without the lock."""
+        wanted: dict[Key, None] = dict.fromkeys(structures_of(query.where))
+        wanted.update(((order.field, order.index), None) for order in query.order)
         if not query.order:
-            collection.build_by_slug()
+            wanted[BY_SLUG] = None
+        collection.build(wanted)
+        self._words.refresh()
 
     def _page(self, query: Query, collection: Collection, wanted: BitMap) -> Result:
         lists = [collection.sorted(order.field, order.index) for order in query.order]
@@ -188,7 +189,7 @@ class Index:
         if not query.order and offset + limit <= 64 and total <= 4_096:
             first = heapq.nsmallest(offset + limit, [entries[num] for num in wanted], key=_slug)
             return Result(first[offset:], total)
-        ordered = _in_order(query.order, lists, wanted, entries, descending)
+        ordered = _in_order(query.order, lists, wanted, entries, descending, offset + limit)
         return Result(list(islice(ordered, offset, offset + limit)), total)
 
 
@@ -198,8 +199,9 @@ def _in_order(
     wanted: BitMap,
     entries: dict[int, Entry],
     descending: bool,
+    needed: int,
 ) -> Iterator[Entry]:
-    for group in lists[0].groups(wanted, descending):
+    for group in lists[0].groups(wanted, descending, needed):
         if len(group) == 1:
             yield entries[group[0]]
             continue

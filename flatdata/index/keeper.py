@@ -31,7 +31,7 @@ from flatdata.index.status import (
     StatusFile,
 )
 from flatdata.index.watching import OVERFLOW, Hint, Watcher
-from flatdata.index.words import WordsWriter
+from flatdata.index.words_writer import WordsWriter
 from flatdata.store.catalogue import read_catalogue, write_catalogue
 from flatdata.store.codec import CodecError
 from flatdata.store.disk import Found, Image

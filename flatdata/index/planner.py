@@ -161,7 +161,7 @@ class Planner:
         if isinstance(hint, Containing):
             possible = self._words.containing(path, hint.needle)
             return Sets(BitMap(), within if possible is None else possible & within)
-        found = self._words.with_words(path, hint.stems)
+        found = self._words.with_stems(path, hint.stems)
         if found is None:
             return Sets(BitMap(), within)
         return Sets(found[0] & within if hint.exact else BitMap(), found[1] & within)

@@ -17,7 +17,8 @@ from pyroaring import BitMap
 from flatdata.query.tree import Field, KeyIndex, OrderIndex
 from flatdata.store.entry import Entry
 
-EMPTY: Final = BitMap()
+_MARK_DISTANCE: Final = 512
+_MOST_MARKS: Final = 128
 
 
 class Postings:
@@ -34,9 +35,9 @@ class Postings:
     def _keys(self, entry: Entry) -> set[Hashable]:
         return set(self._index.keys(self._field.read(entry)))
 
-    def fill(self, entries: Iterable[Entry]) -> None:
-        """Take in many entries at once, into the empty structure."""
-        gathered: dict[Hashable, Any] = {}
+    def collect(self, entries: Iterable[Entry]) -> None:
+        """Take in some of many entries, while the structure is made; `finish` when all are in."""
+        gathered: dict[Hashable, Any] = self._postings
         read, keys_of = self._field.read, self._index.keys
         for entry in entries:
             for key in keys_of(read(entry)):
@@ -47,9 +48,12 @@ class Postings:
                     gathered[key] = array("I", (held, entry.num))
                 else:
                     held.append(entry.num)
-        self._postings = {
-            key: value if value.__class__ is int else BitMap(value) for key, value in gathered.items()
-        }
+
+    def finish(self) -> None:
+        """Make what was collected ready to be asked."""
+        for key, value in self._postings.items():
+            if not isinstance(value, int):
+                self._postings[key] = BitMap(value)
 
     def change(self, old: Entry | None, new: Entry | None) -> None:
         """Take over that `old` became `new`."""
@@ -109,6 +113,8 @@ class SortedList:
         self._items: list[tuple[Any, str]] = []
         self._nums: array[int] = array("I")
         self._keys: dict[int, Any] = {}
+        self._collected: list[tuple[Any, str, int]] = []
+        self._marks: _Marks | None = None
 
     @classmethod
     def over(cls, field: Field, index: OrderIndex) -> SortedList:
@@ -119,10 +125,19 @@ class SortedList:
     def __len__(self) -> int:
         return len(self._items)
 
-    def fill(self, entries: Iterable[Entry]) -> None:
-        """Take in many entries at once, into the empty structure."""
+    def collect(self, entries: Iterable[Entry]) -> None:
+        """Take in some of many entries, while the list is made; `finish` when all are in."""
         key_of = self._key
-        keyed = [(key, entry.slug, entry.num) for entry in entries if (key := key_of(entry)) is not None]
+        keyed = self._collected
+        for entry in entries:
+            key = key_of(entry)
+            if key is not None:
+                keyed.append((key, entry.slug, entry.num))
+
+    def finish(self) -> None:
+        """Make what was collected ready to be asked."""
+        keyed = self._collected
+        self._collected = []
         keyed.sort()
         self._items = [(key, slug) for key, slug, _ in keyed]
         self._nums = array("I", [num for _, _, num in keyed])
@@ -136,6 +151,8 @@ class SortedList:
             if after is not None and new is not None and before == after and old.slug == new.slug:
                 return
             at = bisect_left(self._items, (before, old.slug))
+            if self._marks is not None:
+                self._marks.remove(self._items[at], old.num)
             del self._items[at]
             del self._nums[at]
             del self._keys[old.num]
@@ -144,6 +161,8 @@ class SortedList:
             self._items.insert(at, (after, new.slug))
             self._nums.insert(at, new.num)
             self._keys[new.num] = after
+            if self._marks is not None:
+                self._marks.add((after, new.slug), new.num)
 
     def key_of(self, num: int) -> Any:
         """The key of an entry, None if it is not in the list."""
@@ -162,7 +181,11 @@ class SortedList:
 
     def slice(self, start: int, stop: int) -> BitMap:
         """The entries at the places [start, stop)."""
-        return BitMap(self._nums[start:stop])
+        if stop - start < _MARK_DISTANCE * 2:
+            return BitMap(self._nums[start:stop])
+        if self._marks is None or len(self._items) > 2 * self._marks.made_for:
+            self._marks = _Marks(self._items, self._nums)
+        return self._marks.slice(self._items, self._nums, start, stop)
 
     def within(self, nums: BitMap, low: Any, high: Any, low_open: bool, high_open: bool) -> BitMap:
         """Those of `nums` whose key lies between the bounds; for few `nums`."""
@@ -181,7 +204,7 @@ class SortedList:
     # --- order ----------------------------------------------------------------------------------------
 
     def page(self, offset: int, limit: int, descending: bool) -> list[int]:
-        """The numbers at places [offset, offset + limit) of the whole list, ties by slug in both directions."""
+        """The numbers at places [offset, offset + limit) of the list; ties by slug in both directions."""
         if not descending:
             return list(self._nums[offset : offset + limit])
         page: list[int] = []
@@ -204,9 +227,13 @@ class SortedList:
             high = bisect_right(self._items, key, key=_first)
         return low, high
 
-    def groups(self, wanted: BitMap, descending: bool) -> Iterator[list[int]]:
-        """The entries of `wanted` in the order of their keys, those of equal keys together, by slug."""
-        if len(wanted) * 8 < len(self._items):
+    def groups(self, wanted: BitMap, descending: bool, needed: int) -> Iterator[list[int]]:
+        """The entries of `wanted` in the order of their keys, those of equal keys together.
+
+        `needed` is how many the caller is going to take: it decides between walking the list, which costs a
+        step for each entry passed, and sorting `wanted`, which costs some ten for each of them.
+        """
+        if needed * len(self._items) > 10 * len(wanted) * len(wanted):
             yield from self._groups_of_few(wanted, descending)
         elif descending:
             place = len(self._items)
@@ -237,6 +264,43 @@ class SortedList:
         nums.sort(key=keys.__getitem__, reverse=descending)
         for _, group in groupby(nums, key=keys.__getitem__):
             yield list(group)
+
+
+class _Marks:
+    """For large ranges: at marks along a sorted list, the set of all entries before the mark.
+
+    A range is then the difference of two such sets and two short ends, instead of tens of thousands of
+    entries put together one by one (2 ms at 36,000; 0.1 ms with marks).
+    """
+
+    def __init__(self, items: list[tuple[Any, str]], nums: array[int]) -> None:
+        self.made_for = len(items)
+        places = range(_MARK_DISTANCE, len(items), max(_MARK_DISTANCE, len(items) // _MOST_MARKS))
+        self._marks = [items[place] for place in places]
+        self._before: list[BitMap] = []
+        so_far, last = BitMap(), 0
+        for place in places:
+            so_far = so_far | BitMap(nums[last:place])
+            self._before.append(so_far)
+            last = place
+
+    def add(self, item: tuple[Any, str], num: int) -> None:
+        for before in self._before[bisect_right(self._marks, item) :]:
+            before.add(num)
+
+    def remove(self, item: tuple[Any, str], num: int) -> None:
+        for before in self._before[bisect_right(self._marks, item) :]:
+            before.discard(num)
+
+    def slice(self, items: list[tuple[Any, str]], nums: array[int], start: int, stop: int) -> BitMap:
+        first = bisect_left(self._marks, items[start])
+        last = bisect_right(self._marks, items[stop - 1]) - 1
+        if first >= last:
+            return BitMap(nums[start:stop])
+        head = bisect_left(items, self._marks[first])
+        tail = bisect_left(items, self._marks[last])
+        middle = self._before[last] - self._before[first]
+        return middle | BitMap(nums[start:head]) | BitMap(nums[tail:stop])
 
 
 def _first(item: tuple[Any, str]) -> Any:

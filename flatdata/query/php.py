@@ -24,6 +24,7 @@ from flatdata.query.php_index import (
     NUMBERS,
     SOME_TEXT,
     SOMETHING,
+    SORT,
     TEXTS,
     exact_keys,
     negated,
@@ -60,6 +61,7 @@ __all__ = [
     "DOCUMENTED",
     "LIVE",
     "MAX_PATTERN",
+    "SORT",
     "UNKNOWN",
     "loose_compare",
     "loose_equal",
@@ -211,10 +213,11 @@ def _starts_with(value: Json, operand: Json) -> bool:
 def _starts_hint(operand: Json) -> Hint:
     if not isinstance(operand, str):
         return Nothing()
-    start = _first_bytes(operand, len(operand)).decode("utf-8", "ignore")
+    cut = _first_bytes(operand, len(operand))
+    start = cut.decode("utf-8", "ignore")
     if not start:
         return SOME_TEXT if operand else ANY_TEXT
-    whole = operand.isascii()
+    whole = len(start.encode()) == len(cut)
     texts = Ranged(TEXTS, start, _after(start), high_open=True, exact=whole)
     return AllHints((texts, ANY_TEXT))
 
@@ -242,10 +245,14 @@ def _ends_hint(operand: Json) -> Hint:
     return Containing(operand) if operand else Keyed(EXACT, ("",))
 
 
-@lru_cache(maxsize=256)
 def _pattern(text: str) -> Any:
     """`/text/ium` compiled, or None where it is invalid: a `/` must be escaped, RE2 must understand it."""
-    if len(text) > MAX_PATTERN or re.fullmatch(r"(?:[^\\/]|\\.)*", text, re.DOTALL) is None:
+    return _compiled(text) if len(text) <= MAX_PATTERN else None
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> Any:
+    if re.fullmatch(r"(?:[^\\/]|\\.)*", text, re.DOTALL) is None:
         return None
     options = re2.Options()
     options.case_sensitive = False

@@ -9,16 +9,12 @@ from flatdata.query.php_values import is_number, number_of, numeric, text_of
 from flatdata.query.tree import (
     Absent,
     AllHints,
-    AnyHint,
-    Everything,
     Hint,
     Json,
     Keyed,
     KeyIndex,
     NoHint,
-    Nothing,
     OrderIndex,
-    Ranged,
 )
 
 BOOLEANS: Final[Mapping[bool, Hashable]] = {True: ("boolean", True), False: ("boolean", False)}
@@ -84,19 +80,7 @@ ANY_TEXT: Final = Keyed(KIND, ("text",))
 SOME_TEXT: Final = Keyed(KIND, ("text",), exact=False)
 
 
-def _exact(hint: Hint) -> bool:
-    if isinstance(hint, AnyHint | AllHints):
-        return all(_exact(part) for part in hint.hints)
-    if isinstance(hint, NoHint):
-        return _exact(hint.hint)
-    return isinstance(hint, Nothing) or (isinstance(hint, Keyed | Ranged | Everything) and hint.exact)
-
-
 def negated(hint: Callable[[Any], Hint]) -> Callable[[Any], Hint]:
     """The hint of the opposite operator: what has a value and is not among the matching ones."""
 
-    def opposite(operand: Any) -> Hint:
-        matching = hint(operand)
-        return AllHints((PRESENT, NoHint(matching))) if _exact(matching) else SOMETHING
-
-    return opposite
+    return lambda operand: AllHints((PRESENT, NoHint(hint(operand))))

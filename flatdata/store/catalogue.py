@@ -3,8 +3,8 @@
 It is a cache (`.flatdata/index/catalogue`): written whole to a temporary file and renamed, checked by a
 checksum when read, and made again from the files when anything is wrong with it.
 
-A line is `slug \\t form \\t mtime_ns \\t size \\t inode \\t seq \\t meta \\t body`; JSON and slugs hold neither
-tabs nor line ends.
+A line is `slug \\t form \\t mtime_ns \\t size \\t inode \\t seq \\t meta \\t body`; JSON and slugs hold
+neither tabs nor line ends.
 """
 
 from __future__ import annotations

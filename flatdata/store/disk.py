@@ -204,7 +204,7 @@ class Disk:
             self.apply(effect, key)
 
     def undo(self, effect: Effect, key: str) -> None:
-        """Put back what was before one effect, after a later one of the same record failed. Raises OSError."""
+        """Put back what was before one effect, since a later one of its record failed. Raises OSError."""
         if effect.op == "put" and not image_bytes(effect.old):
             self._unlink(self.tree.file(effect.slug, effect.form))
             self._prune(effect.slug)

@@ -1,7 +1,7 @@
 """The change log: every accepted change, in order, durable before it is acknowledged.
 
-Records are lines `<crc32 in 8 hex digits> <JSON>\\n` in segment files of `.flatdata/log/`. A **position** is a
-byte offset over all segments; a segment's name is the position of its first byte, so positions only grow.
+Records are lines `<crc32 in 8 hex digits> <JSON>\\n` in segment files of `.flatdata/log/`. A **position** is
+a byte offset over all segments; a segment's name is the position of its first byte: positions only grow.
 
 `head` is a memory-mapped file that holds the position up to which records are *published*: durable, applied
 to the files, and visible to readers in every process. A writer holds the site's write lock from `append` to

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, cast
 
+from flatdata.store.dates import iso_ms
 from flatdata.store.entry import Entry
 
 Json = Any
@@ -97,10 +98,12 @@ class Source:
     """A data source: its place and its manifest, with a typed property for each key of the manifest.
 
     `manifest` is the mapping as stored, other people's keys included; it is never changed in place.
+    `mtime_ns` is the modification time of its file.
     """
 
     slug: str
     manifest: Mapping[str, Json]
+    mtime_ns: int = 0
 
     def _value(self, name: str) -> Any:
         rule = MANIFEST_FIELDS[name]
@@ -169,14 +172,14 @@ class Source:
         return cast("int | None", self._value("organization_id"))
 
     @cached_property
-    def created_at(self) -> str | None:
-        """ISO 8601, UTC, or None when the manifest does not say."""
-        return cast("str | None", self._value("created_at"))
+    def created_at(self) -> str:
+        """ISO 8601, UTC; the date of the file where the manifest does not say."""
+        return cast("str | None", self._value("created_at")) or iso_ms(self.mtime_ns)
 
     @cached_property
-    def updated_at(self) -> str | None:
-        """ISO 8601, UTC, or None when the manifest does not say."""
-        return cast("str | None", self._value("updated_at"))
+    def updated_at(self) -> str:
+        """ISO 8601, UTC; as `created_at` where the manifest does not say."""
+        return cast("str | None", self._value("updated_at")) or self.created_at
 
     @cached_property
     def deleted_at(self) -> str | None:
@@ -204,4 +207,4 @@ class Source:
 
 def source_of(manifest: Entry) -> Source:
     """The source that a manifest entry (`<source>/manifest`) describes."""
-    return Source(manifest.parent, manifest.fields)
+    return Source(manifest.parent, manifest.fields, manifest.mtime_ns)

@@ -23,9 +23,9 @@ from typing import Any, BinaryIO, Final
 
 from flatdata.errors import FlatdataError
 from flatdata.store.codec import CodecError, dump_yaml, load_yaml
+from flatdata.store.dates import iso_ms
 from flatdata.store.errors import StoreUnavailable
 from flatdata.store.sealed import KeyUnusable, SealBroken, Sealer, key_name, unseal
-from flatdata.store.sources import iso_ms
 
 __all__ = ["KeyUnusable", "Media", "MediaFile", "MediaRefused", "Owner", "SealBroken", "Upload", "safe_name"]
 
@@ -271,6 +271,16 @@ class Media:
         except (OSError, CodecError, TypeError):
             return None
         return file if file is not None and _is_well_formed(file, identity) else None
+
+    def all(self) -> Iterator[MediaFile]:
+        """What is known of each file, by id."""
+        try:
+            identities = sorted({int(name) for name in self._ids()})
+        except FileNotFoundError:
+            return
+        for identity in identities:
+            if (file := self.get(identity)) is not None:
+                yield file
 
     def read(self, file: MediaFile) -> Iterator[bytes]:
         """The content of a file, in chunks; the first one is read (and checked) before this returns.

@@ -132,7 +132,7 @@ class Tree:
 
     def file(self, slug: str, form: str) -> str:
         """The path of the file of the entry `slug` in `form`."""
-        if form == FILE or form == MANIFEST:
+        if form in (FILE, MANIFEST):
             return f"{self._base}/{slug}.yaml"
         return f"{self._base}/{slug}/{form}"
 

@@ -12,14 +12,14 @@ import threading
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from flatdata.errors import FlatdataError
 from flatdata.store.changes import Change, Put
+from flatdata.store.dates import iso_ms
 from flatdata.store.entry import Entry
 from flatdata.store.manifest import ROLE_LETTERS, Json, ManifestProblem, Source, source_of
-from flatdata.store.paths import MANIFEST, join, segment_problem
+from flatdata.store.paths import FILE, MANIFEST, join, segment_problem
 
 __all__ = [
     "META",
@@ -216,7 +216,6 @@ def source_at(view: View, slug: str) -> Source | None:
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f/\\<>:"|?*]+|\s+')
 _DEVICE = re.compile(r"(?:entry|manifest|con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
 _SLUG_BYTES = 200
-_LAST_NS = 253_402_300_799 * 1_000_000_000
 
 
 def slug_from(name: str) -> str:
@@ -229,13 +228,6 @@ def slug_from(name: str) -> str:
     if _DEVICE.fullmatch(text) or text.endswith(".yaml"):
         text = f"{text}-source"
     return "source" if segment_problem(text) else text
-
-
-def iso_ms(ns: int) -> str:
-    """Nanoseconds since 1970 as ISO 8601 in UTC with milliseconds and `Z`, kept within 1970 to 9999."""
-    ns = min(max(ns, 0), _LAST_NS)
-    moment = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ns // 1_000_000 % 1000:03d}Z"
 
 
 def new_source(view: View, name: str, **fields: Json) -> tuple[list[Change], Source]:
@@ -352,7 +344,7 @@ def new_row(
     if order is not None:
         meta["order"] = order
     segment = str(view.next_id()) if name is None else name
-    return Put(slug=join(source.slug, segment), fields=_checked(columns), meta=meta)
+    return Put(join(source.slug, segment), _checked(columns), meta, FILE)
 
 
 def changed_row(view: View, entry: Entry, columns: Mapping[str, Json], **meta: Json) -> Put:

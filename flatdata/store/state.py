@@ -24,7 +24,7 @@ class State:
         self.lock = threading.RLock()
         self.entries: dict[str, Entry] = {}
         self.folders: dict[str, set[str]] = {"": set()}
-        """For each folder with entries at any depth: the names of its direct children, manifests not counted."""
+        """For each folder with entries at any depth: the names of its direct children, without manifests."""
         self.high_water = 0
         """The largest integer that ever named a row."""
         self.manifest_version = 0
@@ -32,6 +32,8 @@ class State:
         self.seq = 0
         """Number of the last record applied."""
         self.listeners: list[ChangeListener] = []
+        self.load_listeners: list[Callable[[Iterable[Entry]], None]] = []
+        """Told of entries that were loaded in bulk, under the lock."""
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -62,10 +64,12 @@ class State:
     # --- changing -----------------------------------------------------------------------------------
 
     def load(self, entries: Iterable[Entry]) -> None:
-        """Take entries in bulk, without telling listeners; for filling an empty state."""
+        """Take entries in bulk, into the empty state; only load listeners are told."""
         with self.lock:
             for entry in entries:
                 self._insert(entry)
+            for listener in self.load_listeners:
+                listener(self.entries.values())
 
     def apply(self, record: Record) -> None:
         """Carry out a record. Records come in order; one that was seen already is passed over."""

@@ -138,13 +138,17 @@ class DataSourceApi:
             raise Refused("The data source has been deleted")
         if not is_reachable(source, wanted.credentials.company_id):
             raise Refused("The data source cannot be reached any more")
-        siblings = [source_of(manifest) for manifest in view.manifests()]
+        sources = [source_of(manifest) for manifest in view.manifests()]
+        live = [each for each in sources if each.deleted_at is None]
         limit = self._settings.max_rows
-        return changes_of(view, source, self._rows(source), siblings, wanted, max_rows=limit)
+        return changes_of(view, source, self._rows(source), live, wanted, max_rows=limit)
 
     def _body(self) -> Raw:
-        request.max_content_length = self._settings.max_body_bytes
+        # One byte more than allowed: a chunked body, whose length nobody declared, is cut there in silence.
+        request.max_content_length = self._settings.max_body_bytes + 1
         data = request.get_data(cache=False)
+        if len(data) > self._settings.max_body_bytes:
+            raise RequestEntityTooLarge
         form = of_media_type(request.mimetype) if request.mimetype else Format.XML
         if not data.strip():
             return {}
@@ -204,7 +208,8 @@ _STORE_PROBLEMS: Final[Mapping[type[FlatdataError], tuple[Problem, str]]] = {
 
 
 def _not_stored(error: FlatdataError) -> Response:
-    return _failure(*_STORE_PROBLEMS[type(error)])
+    problem, message = next(answer for kind, answer in _STORE_PROBLEMS.items() if isinstance(error, kind))
+    return _failure(problem, f"{message}: {error.reason}" if isinstance(error, CodecError) else message)
 
 
 def create_blueprint(site: Site) -> Blueprint:

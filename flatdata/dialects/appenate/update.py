@@ -47,9 +47,9 @@ def changes_of(
 ) -> list[Change]:
     """The changes that carry out `request` on `source`; empty if everything is so already.
 
-    `siblings` are all sources of the site, `max_rows` the most that the source may have. If anything changes,
-    the manifest is among it, with a new date: so two requests for one source always touch one entry, and the
-    store, which plans several commits at a time, plans the second one when the first has been carried out.
+    `siblings` are the live sources of the site, `max_rows` the most that the source may have. If anything
+    changes, the manifest is among it, with a new date: so two requests for one source always touch one entry,
+    and the store, which plans several commits at a time, plans the second after the first was carried out.
 
     Raises `Refused`.
     """

@@ -160,6 +160,7 @@ DENIED: Final = {
     "create": "Permission denied: cannot create this object",
     "modify": "You do not have permission to modify this object",
     "delete": "You do not have permission to delete this object",
+    "attached_files": "You do not have permission to view this file",
 }
 """What a caller without the permission is told."""
 

@@ -29,11 +29,10 @@ from flatdata.dialects.flextype.options import (
 from flatdata.dialects.flextype.params import collection_slug, entry_slug
 from flatdata.dialects.flextype.render import Rendered, Rendering
 from flatdata.dialects.flextype.special_fields import Expansion
-from flatdata.dialects.flextype.strtotime import moves, strtotime
+from flatdata.dialects.flextype.strtotime import calendar as calendar_at
 from flatdata.plugins import MacroFailed
 from flatdata.query.evaluate import matches
 from flatdata.query.php import DOCUMENTED, LIVE
-from flatdata.query.php_dates import Calendar
 from flatdata.query.php_index import SORT
 from flatdata.query.tree import ABSENT, Absent, All, Field, Json, OrderBy, Query, Scope
 from flatdata.store.entry import Entry, decode_json, encode_json
@@ -125,7 +124,7 @@ class Reader:
             limit = _NEEDED[steps.result] if page else None
         if limit == 0 or (find.max_depth is not None and find.max_depth < find.min_depth):
             return [], True
-        calendar = self._calendar()
+        calendar = calendar_at(int(time.time()), self._how.zone)
         conditions = [
             where.condition(field_at(where.key, self._how), self._operators, calendar)
             for where in steps.where
@@ -147,10 +146,6 @@ class Reader:
         )
         return self._site.index.search(query).entries, page is not None
 
-    def _calendar(self) -> Calendar:
-        zone = self._how.zone
-        return Calendar(str(zone), int(time.time()), lambda text, now: strtotime(text, now, zone), moves)
-
     # --- one entry ------------------------------------------------------------------------------------
 
     def _filtered(self, body: bytes, steps: Filter) -> bytes | None:
@@ -159,7 +154,7 @@ class Reader:
         There the picked fields are then served to everybody as the entry; here nothing remembers them.
         """
         fields: dict[str, Json] = decode_json(body)
-        calendar = self._calendar()
+        calendar = calendar_at(int(time.time()), self._how.zone)
         conditions = [where.condition(_inside(where.key), self._operators, calendar) for where in steps.where]
         wanted = All(tuple(conditions))
         pairs = [(name, value) for name, value in fields.items() if matches(wanted, value)]

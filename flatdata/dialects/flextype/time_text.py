@@ -331,7 +331,7 @@ FORMATS: Final[tuple[tuple[str, str, _Read], ...]] = (
     ("0a", rf"t?{_HH}{_II}{_SS}", _read_time),
     ("0", rf"{_M}/{_D}(?:/{_Y})?", _read_date),
     ("0+", rf"(?P<y>[+-]?[0-9]{{4,9}})-{_MM}-{_DD}", _read_date),
-    ("0", rf"{_Y4}/(?:{_MM}/{_DD}/?)", _read_date),
+    ("0", rf"{_Y4}/{_MM}/{_DD}/?", _read_date),
     ("0", rf"{_Y4}/{_M}/{_D}", _read_date),
     ("0", rf"(?P<y>[0-9]{{2}})-{_MM}-{_DD}", _read_date),
     ("0", rf"{_Y4}-{_M}", _read_date),

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from flask import Request
 
 from flatdata.access.rules import ANONYMOUS, Actor
-from flatdata.access.tokens import Token
+from flatdata.access.token import Token
 from flatdata.dialects.fliplet.errors import missing_token, unknown_token
 
 KIND: Final = "data-sources"

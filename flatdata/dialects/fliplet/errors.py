@@ -16,6 +16,9 @@ from flatdata.store.media import KeyUnusable, MediaRefused
 from flatdata.store.paths import InvalidSlug
 from flatdata.store.sources import ReservedColumn
 
+_Headers = Mapping[str, str]
+_NONE: Final[_Headers] = {}
+
 
 class Refused(FlatdataError):
     """A request that is refused: the status and the JSON body of the answer, and headers besides."""
@@ -26,7 +29,7 @@ class Refused(FlatdataError):
         super().__init__(str(body.get("message", "")))
         self.status = status
         self.body = body
-        self.headers = headers or {}
+        self.headers = headers
 
 
 def bad_request(message: str) -> Refused:
@@ -42,6 +45,11 @@ def not_found(what: str) -> Refused:
 def not_allowed(methods: str) -> Refused:
     """The path is known, the method is not one of `methods`."""
     return Refused(405, {"error": "method not allowed", "message": "Method not allowed"}, {"Allow": methods})
+
+
+def conflict(message: str) -> Refused:
+    """Something else changed what the request is about."""
+    return Refused(409, {"error": "conflict", "message": message})
 
 
 def too_large(message: str = "The request is too large") -> Refused:
@@ -72,19 +80,6 @@ def denied(denial: Denial) -> Refused:
     return Refused(
         400,
         {"message": message, "type": "datasource.access", "payload": {"dataSourceId": denial.source_id}},
-    )
-
-
-def may_not_manage(source_id: int) -> Refused:
-    """Only the creator of a data source, or an administrator, changes the source itself."""
-    return Refused(
-        403,
-        {
-            "error": "not authorised",
-            "message": "This token may not manage the data source.",
-            "type": "datasource.access",
-            "payload": {"dataSourceId": source_id},
-        },
     )
 
 

@@ -1,0 +1,156 @@
+"""Whoosh, as much of it as flatdata uses. The only module that imports it.
+
+Which distribution: `whoosh3`, pinned exactly. The original is unmaintained and takes bit-flipped segments for
+good ones; `whoosh-reloaded` has given up too; both get some numeric ranges wrong. Of whoosh3 only what was
+measured to be right is used: no `Searcher.refresh()`, no `BufferedWriter`, no numeric fields, a fresh reader
+for every commit. Whoosh does not flush to the disk, so anything may be torn after a power loss: the index is
+a cache, and every failure here is a `BrokenWords`, upon which it is made again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from array import array
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from whoosh import index as whoosh_index
+from whoosh.analysis import STOP_WORDS  # type: ignore[attr-defined]
+from whoosh.fields import ID, KEYWORD, Schema
+from whoosh.index import LockError
+from whoosh.lang.porter import stem
+from whoosh.query import Prefix  # type: ignore[attr-defined]
+from whoosh.system import pack_uint
+
+from flatdata.errors import FlatdataError
+
+__all__ = ["STOP_WORDS", "BrokenWords", "Segment", "WhooshIndex", "WhooshWriter", "stem"]
+
+_T = TypeVar("_T")
+_MEMORY_MB: Final = 192
+
+
+class BrokenWords(FlatdataError):
+    """Whoosh cannot read or write its files."""
+
+
+class _Terms(KEYWORD):
+    """A field whose value is a mapping from term to frequency: analysed already."""
+
+    def index(self, value: Any, **kwargs: Any) -> Generator[tuple[bytes, int, float, bytes], Any, None]:
+        for term, count in value.items():
+            yield term.encode(), count, float(count), pack_uint(count)
+
+
+def _schema() -> Schema:
+    return Schema(slug=ID(unique=True, sortable=True), terms=_Terms(scorable=True))
+
+
+class WhooshIndex:
+    """The index files in one folder."""
+
+    def __init__(self, folder: Path, index: Any) -> None:
+        self._folder = folder
+        self._index = index
+
+    @classmethod
+    def create(cls, folder: Path) -> WhooshIndex:
+        """An empty index, in place of whatever was there. Raises BrokenWords."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder, _guarded(lambda: whoosh_index.create_in(str(folder), _schema())))
+
+    @classmethod
+    def open(cls, folder: Path) -> WhooshIndex:
+        """The index that is there. Raises BrokenWords."""
+        return cls(folder, _guarded(lambda: whoosh_index.open_dir(str(folder))))
+
+    def close(self) -> None:
+        """Let go of the files."""
+        _guarded(self._index.close)
+
+    def writer(self) -> WhooshWriter | None:
+        """A writer, or None while another process writes. Raises BrokenWords."""
+        try:
+            return WhooshWriter(self._index.writer(limitmb=_MEMORY_MB))
+        except LockError:
+            return None
+        except Exception as error:
+            raise BrokenWords(type(error).__name__) from error
+
+    def segments(self) -> list[Segment]:
+        """Readers of all segments as of the last commit. Raises BrokenWords."""
+        reader = _guarded(self._index.reader)
+        return _guarded(lambda: [Segment(leaf) for leaf, _ in reader.leaf_readers()])
+
+
+class WhooshWriter:
+    """Changes that become visible together, when they are committed. All calls raise BrokenWords."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def add(self, slug: str, terms: Mapping[str, int]) -> None:
+        """Add a document: its terms, and how often each occurs."""
+        _guarded(lambda: self._writer.add_document(slug=slug, terms=terms))
+
+    def remove(self, slug: str) -> None:
+        """Remove a document, if it is there."""
+        _guarded(lambda: self._writer.delete_by_term("slug", slug))
+
+    def remove_below(self, slug: str) -> None:
+        """Remove all documents below a slug."""
+        _guarded(lambda: self._writer.delete_by_query(Prefix("slug", slug + "/")))
+
+    def commit(self) -> None:
+        """Make the changes visible."""
+        _guarded(self._writer.commit)
+
+    def cancel(self) -> None:
+        """Forget the changes."""
+        _guarded(self._writer.cancel)
+
+
+class Segment:
+    """One segment: immutable but for its deletions. All calls raise BrokenWords."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self.name = str(reader.segment().segment_id())
+        self.deleted: frozenset[int] = frozenset(reader.deleted_docs_set())
+
+    def slugs(self) -> list[str]:
+        """The slug of each document, by its number; of deleted ones too."""
+
+        def read() -> list[str]:
+            column = self._reader.column_reader("slug")
+            return [column[number] for number in range(self._reader.doc_count_all())]
+
+        return _guarded(read)
+
+    def lexicon(self) -> list[str]:
+        """All terms."""
+        return _guarded(lambda: [term.decode() for term in self._reader.lexicon("terms")])
+
+    def documents(self, term: str) -> array[int]:
+        """The numbers of the documents with a term, of deleted ones too."""
+
+        def read() -> array[int]:
+            if ("terms", term) not in self._reader:
+                return array("I")
+            return array("I", self._reader.postings("terms", term).all_ids())
+
+        return _guarded(read)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        _guarded(self._reader.close)
+
+
+def _guarded(call: Callable[[], _T]) -> _T:
+    try:
+        return call()
+    except Exception as error:
+        # Whoosh raises whatever its parts do on damaged files.
+        raise BrokenWords(type(error).__name__) from error

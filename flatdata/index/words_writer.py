@@ -1,0 +1,159 @@
+"""Brings the word index up to date behind the changes, in a thread of the keeper."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from pathlib import Path
+from typing import Final
+
+from flatdata.index.whoosh_adapter import BrokenWords, WhooshIndex, WhooshWriter
+from flatdata.index.words import VERSION, Committed, CommittedFile, terms_of
+from flatdata.store.entry import Entry
+from flatdata.store.log import Record
+from flatdata.store.paths import MANIFEST
+from flatdata.store.store import Store
+
+_COMMIT_SECONDS: Final = 1.0
+
+logger = logging.getLogger("flatdata.words")
+
+
+class WordsWriter:
+    """The thread that writes words.
+
+    Args:
+        folder: `.flatdata/index/words`.
+        store: followed by the keeper; read here under its state's lock.
+    """
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._folder = folder
+        self._store = store
+        self._file = CommittedFile(folder)
+        self._stop = threading.Event()
+        self._rebuild = threading.Event()
+        self._committed = Committed(VERSION, -1, 0, 0)
+        self._thread = threading.Thread(target=self._run, name="words", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the batch at hand."""
+        self._stop.set()
+        self._thread.join()
+
+    def rebuild(self) -> None:
+        """Throw the index away and make it again, in the background."""
+        self._rebuild.set()
+
+    def committed(self) -> tuple[int, int]:
+        """Number of the last record that is in the index (-1: it is being made), and its entries."""
+        return self._committed.seq, self._committed.entries
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._keep_up()
+            except (BrokenWords, OSError) as error:
+                logger.warning("the word index is made again: %s", error)
+                self._remove()
+                self._stop.wait(_COMMIT_SECONDS)
+
+    def _keep_up(self) -> None:
+        index = self._open() or self._create()
+        if index is None:
+            return
+        try:
+            while not self._stop.is_set() and not self._rebuild.is_set():
+                if self._store.position != self._committed.position:
+                    self._catch_up(index)
+                self._stop.wait(_COMMIT_SECONDS)
+        finally:
+            index.close()
+        if self._rebuild.is_set():
+            self._rebuild.clear()
+            self._remove()
+
+    def _open(self) -> WhooshIndex | None:
+        committed = self._file.read()
+        if committed is None or committed.position < self._store.log.start():
+            return None
+        self._committed = committed
+        return WhooshIndex.open(self._folder)
+
+    def _remove(self) -> None:
+        self._committed = Committed(VERSION, -1, 0, 0)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _create(self) -> WhooshIndex | None:
+        """Make the index from all entries in memory; None if the keeper stopped meanwhile."""
+        self._remove()
+        index = WhooshIndex.create(self._folder)
+        with self._store.state.lock:
+            seq, position = self._store.state.seq, self._store.position
+            entries = [entry for entry in self._store.state.entries.values() if entry.form != MANIFEST]
+        writer = index.writer()
+        if writer is None:
+            raise BrokenWords("another process writes")
+        for entry in entries:
+            if self._stop.is_set():
+                writer.cancel()
+                index.close()
+                self._remove()
+                return None
+            writer.add(entry.slug, terms_of(entry))
+        writer.commit()
+        self._note(seq, position, len(entries))
+        return index
+
+    def _note(self, seq: int, position: int, entries: int) -> None:
+        self._committed = Committed(VERSION, seq, position, entries)
+        self._file.write(self._committed)
+
+    def _catch_up(self, index: WhooshIndex) -> None:
+        """Take over the records since the last commit.
+
+        Entries are taken as they are now; where that is later than the last record read here, the record
+        that made them so is taken over once more the next time.
+        """
+        changed: set[str] = set()
+        trees: set[str] = set()
+        seq, stop = self._committed.seq, self._store.position
+        for record, _ in self._store.log.read(self._committed.position, stop):
+            _note_slugs(record, changed, trees)
+            seq = record.seq
+        with self._store.state.lock:
+            state = self._store.state
+            entries = {slug: state.entries[slug] for slug in changed if slug in state.entries}
+            for tree in trees:
+                entries.update((entry.slug, entry) for entry in state.below(tree))
+            count = len(state.entries)
+        writer = index.writer()
+        if writer is None:
+            return
+        self._write(writer, changed, trees, list(entries.values()))
+        self._note(seq, stop, count)
+
+    @staticmethod
+    def _write(writer: WhooshWriter, changed: set[str], trees: set[str], entries: list[Entry]) -> None:
+        for slug in changed | trees:
+            writer.remove(slug)
+        for tree in trees:
+            writer.remove_below(tree)
+        for entry in entries:
+            if entry.form != MANIFEST:
+                writer.add(entry.slug, terms_of(entry))
+        writer.commit()
+
+
+def _note_slugs(record: Record, changed: set[str], trees: set[str]) -> None:
+    """Note which entries a record touched: one by one, or whole trees."""
+    for effect in record.changes:
+        if effect.op in ("put", "delete"):
+            changed.add(effect.slug)
+        else:
+            trees.update(slug for slug in (effect.slug, effect.to) if slug)

@@ -1,0 +1,394 @@
+"""Aggregate pipelines: a list of stages, each of which makes documents of documents.
+
+Semantics of the mingo library (reference: fliplet.md §3.6) over full entries, whose fields stand below
+`data`. A pipeline is read as a whole before anything runs, and bounded in what it may hold, in the work it
+may do, and in what it may answer with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from flatdata.query.accumulators import ACCUMULATORS
+from flatdata.query.documents import (
+    Document,
+    PipelineError,
+    drop,
+    key_of,
+    order_of,
+    path_tree,
+    pick,
+    put,
+    resolve,
+    weigh,
+)
+from flatdata.query.expressions import Compiler, Expression
+from flatdata.query.javascript import is_number
+from flatdata.query.pipelinematch import compile_match
+from flatdata.query.tree import ABSENT, Json
+
+__all__ = ["Pipeline", "PipelineError", "parse_pipeline"]
+
+MAX_STAGES: Final = 64
+"""Stages of a pipeline, those within `$facet` included."""
+
+MAX_DOCUMENTS: Final = 1_000_000
+"""Documents that a stage may give."""
+
+MAX_WEIGHT: Final = 20_000_000
+"""Values that a stage's documents may hold, written out."""
+
+MAX_WORK: Final = 50_000_000
+"""Parts of stages times documents that they are tried on."""
+
+Documents = list[Document]
+Run = Callable[[Documents, "_Work"], Documents]
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is left of the work that one run may do."""
+
+    left: int = MAX_WORK
+
+    def spend(self, amount: int) -> None:
+        self.left -= amount
+        if self.left < 0:
+            raise PipelineError("The pipeline does too much work")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage, ready to run: `parts` is how much work it is for one document."""
+
+    name: str
+    parts: int
+    run: Run
+    builds: bool
+    """Whether it builds documents, which may then be large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline that has been read."""
+
+    stages: tuple[Stage, ...]
+
+    def run(self, documents: Iterable[Document]) -> Documents:
+        """Give what the pipeline makes of `documents`, which stay as they are. Raises `PipelineError`."""
+        try:
+            return _run(self.stages, list(documents), _Work())
+        except RecursionError as error:
+            raise PipelineError("Documents are nested too deeply") from error
+
+
+def _run(stages: tuple[Stage, ...], documents: Documents, work: _Work) -> Documents:
+    for stage in stages:
+        work.spend(len(documents) * stage.parts)
+        documents = stage.run(documents, work)
+        if len(documents) > MAX_DOCUMENTS or (stage.builds and weigh(documents, MAX_WEIGHT) > MAX_WEIGHT):
+            raise PipelineError(f"{stage.name} makes too much of its documents")
+    return documents
+
+
+def parse_pipeline(source: Json) -> Pipeline:
+    """Read a pipeline: a list of objects of one stage each. Raises `PipelineError`."""
+    return Pipeline(_Reader().stages(source, 1))
+
+
+class _Reader:
+    """One reading of a pipeline."""
+
+    def __init__(self) -> None:
+        self.compiler = Compiler()
+        self.stage_count = 0
+
+    def stages(self, source: Json, depth: int) -> tuple[Stage, ...]:
+        if not isinstance(source, list):
+            raise PipelineError("A pipeline must be an array of stages")
+        return tuple(self._stage(item, depth) for item in source)
+
+    def _stage(self, source: Json, depth: int) -> Stage:
+        self.stage_count += 1
+        if self.stage_count > MAX_STAGES:
+            raise PipelineError(f"A pipeline may have at most {MAX_STAGES} stages")
+        if not (isinstance(source, dict) and len(source) == 1):
+            raise PipelineError("A stage must be an object of one operator")
+        ((name, operand),) = source.items()
+        if name not in STAGES:
+            raise PipelineError(f"Unknown stage {name}")
+        before = self.compiler.nodes
+        self.compiler.count(depth)
+        read, builds = STAGES[name]
+        run = read(self, operand, depth + 1)
+        return Stage(name, self.compiler.nodes - before, run, builds)
+
+
+# --- stages ------------------------------------------------------------------------------------------------
+
+
+def _match(reader: _Reader, operand: Json, depth: int) -> Run:
+    test = compile_match(reader.compiler, operand, depth)
+    return lambda documents, work: [document for document in documents if test(document)]
+
+
+def _count_of(name: str, operand: Json) -> int:
+    if not (is_number(operand) and operand >= 0 and operand == operand // 1 and operand < 2**63):
+        raise PipelineError(f"{name} needs a whole number")
+    return int(operand)
+
+
+def _limit(reader: _Reader, operand: Json, depth: int) -> Run:
+    limit = _count_of("$limit", operand)
+    return lambda documents, work: documents[:limit]
+
+
+def _skip(reader: _Reader, operand: Json, depth: int) -> Run:
+    skip = _count_of("$skip", operand)
+    return lambda documents, work: documents[skip:]
+
+
+def _sort(reader: _Reader, operand: Json, depth: int) -> Run:
+    """Order by several paths; documents that are equal in all of them keep their order."""
+    if not isinstance(operand, dict):
+        raise PipelineError("$sort needs an object of paths")
+    keys: list[tuple[str, bool]] = []
+    for path, direction in operand.items():
+        if not is_number(direction) or direction not in (1, -1):
+            raise PipelineError("$sort takes 1 and -1")
+        reader.compiler.count(depth)
+        keys.append((path, direction == -1))
+
+    def run(documents: Documents, work: _Work) -> Documents:
+        for path, descending in reversed(keys):
+            documents = sorted(documents, key=lambda each: order_of(resolve(each, path)), reverse=descending)
+        return documents
+
+    return run
+
+
+def _counted(reader: _Reader, operand: Json, depth: int) -> Run:
+    if not (
+        isinstance(operand, str) and operand.strip() and "." not in operand and operand.strip()[0] != "$"
+    ):
+        raise PipelineError("Invalid expression value for $count")
+    return lambda documents, work: [{operand: len(documents)}]
+
+
+def _unwind(reader: _Reader, operand: Json, depth: int) -> Run:
+    options = operand if isinstance(operand, dict) else {"path": operand}
+    path, place = options.get("path"), options.get("includeArrayIndex")
+    if not (isinstance(path, str) and path.startswith("$") and len(path) > 1):
+        raise PipelineError("$unwind needs a path")
+    if not (place is None or (isinstance(place, str) and place and not place.startswith("$"))):
+        raise PipelineError("$unwind takes a name as includeArrayIndex")
+    steps, keep = path[1:].split("."), options.get("preserveNullAndEmptyArrays") is True
+
+    def numbered(document: Document, number: int | None) -> Document:
+        return document if place is None else {**document, place: number}
+
+    def unwound(document: Document) -> Iterable[Document]:
+        value = resolve(document, path[1:])
+        if isinstance(value, list) and value:
+            return [numbered(put(document, steps, item), number) for number, item in enumerate(value)]
+        empty = value is ABSENT or value is None or (isinstance(value, str | dict | list) and not value)
+        if empty and not keep:
+            return ()
+        return (numbered(put(document, steps, ABSENT) if value == [] else document, None),)
+
+    def run(documents: Documents, work: _Work) -> Documents:
+        made: Documents = []
+        for document in documents:
+            made += unwound(document)
+            if len(made) > MAX_DOCUMENTS:
+                raise PipelineError(f"$unwind gives more than {MAX_DOCUMENTS} documents")
+        return made
+
+    return run
+
+
+def _group(reader: _Reader, operand: Json, depth: int) -> Run:
+    if not isinstance(operand, dict) or "_id" not in operand:
+        raise PipelineError("$group needs an _id")
+    identity = reader.compiler.expression(operand["_id"], depth)
+    fields = {name: _accumulated(reader, source, depth) for name, source in operand.items() if name != "_id"}
+
+    def run(documents: Documents, work: _Work) -> Documents:
+        groups: dict[Hashable, tuple[Json, Documents]] = {}
+        for document in documents:
+            value = identity(document)
+            key = key_of(value)
+            if key not in groups:
+                groups[key] = (None if value is ABSENT else value, [])
+            groups[key][1].append(document)
+        return [_grouped(value, members, fields) for value, members in groups.values()]
+
+    return run
+
+
+_Accumulated = Callable[[Documents], Json]
+
+
+def _grouped(identity: Json, members: Documents, fields: dict[str, _Accumulated]) -> Document:
+    made = {"_id": identity} | {name: accumulate(members) for name, accumulate in fields.items()}
+    return {name: value for name, value in made.items() if value is not ABSENT}
+
+
+def _accumulated(reader: _Reader, source: Json, depth: int) -> _Accumulated:
+    if not (isinstance(source, dict) and len(source) == 1):
+        raise PipelineError("A field of $group needs one accumulator")
+    ((name, operand),) = source.items()
+    if name not in ACCUMULATORS:
+        raise PipelineError(f"Unknown accumulator {name}")
+    accumulate = ACCUMULATORS[name]
+    value = reader.compiler.expression(operand, depth + 1)
+    return lambda documents: accumulate([value(document) for document in documents])
+
+
+def _facet(reader: _Reader, operand: Json, depth: int) -> Run:
+    if not isinstance(operand, dict):
+        raise PipelineError("$facet needs an object of pipelines")
+    reader.compiler.count(depth)
+    facets = {name: reader.stages(source, depth + 1) for name, source in operand.items()}
+    return lambda documents, work: [{name: _run(stages, documents, work) for name, stages in facets.items()}]
+
+
+# --- stages that reshape each document ------------------------------------------------------------------
+
+Reshape = Callable[[Document], Document]
+
+
+def _each(reshape: Reshape) -> Run:
+    return lambda documents, work: [reshape(document) for document in documents]
+
+
+def _assigned(reader: _Reader, operand: Json, depth: int) -> Run:
+    if not isinstance(operand, dict):
+        raise PipelineError("$addFields needs an object")
+    return _each(_assign(_expressions(reader, operand, depth)))
+
+
+def _expressions(reader: _Reader, source: dict[str, Json], depth: int) -> dict[str, Expression]:
+    path_tree(source)
+    return {path: reader.compiler.expression(value, depth) for path, value in source.items()}
+
+
+def _assign(expressions: dict[str, Expression]) -> Reshape:
+    assignments = [(path.split("."), expression) for path, expression in expressions.items()]
+
+    def reshape(document: Document) -> Document:
+        made: Document = document
+        for steps, expression in assignments:
+            made = put(made, steps, expression(document))
+        return made
+
+    return reshape
+
+
+def _unset(reader: _Reader, operand: Json, depth: int) -> Run:
+    paths = operand if isinstance(operand, list) else [operand]
+    if not all(isinstance(path, str) for path in paths):
+        raise PipelineError("$unset needs paths")
+    for _ in paths:
+        reader.compiler.count(depth)
+    tree = path_tree(paths)
+    return _each(lambda document: drop(document, tree))
+
+
+def _project(reader: _Reader, operand: Json, depth: int) -> Run:
+    """Read a projection: paths to keep, or paths to drop, and paths to set to what expressions give.
+
+    `_id` stays unless it is dropped. Nested objects without operators are paths, as in the database whose
+    language this is.
+    """
+    if not isinstance(operand, dict):
+        raise PipelineError("$project needs an object")
+    flat = dict(_flattened(reader, operand, "", depth))
+    kept = [path for path, value in flat.items() if _flag(value) is True]
+    dropped = [path for path, value in flat.items() if _flag(value) is False]
+    computed = {path: value for path, value in flat.items() if _flag(value) is None}
+    if (kept or computed) and any(path != "_id" for path in dropped):
+        raise PipelineError("Projection cannot have a mix of inclusion and exclusion.")
+    path_tree(flat)
+    if not (kept or computed):
+        without = path_tree(dropped)
+        return _each(lambda document: drop(document, without))
+    keep = path_tree([*kept] if "_id" in flat else ["_id", *kept])
+    assign = _assign_onto(_expressions(reader, computed, depth))
+    return _each(lambda document: assign(document, _object(pick(document, keep))))
+
+
+def _flattened(
+    reader: _Reader, source: dict[str, Json], above: str, depth: int
+) -> Iterable[tuple[str, Json]]:
+    reader.compiler.count(depth)
+    for name, value in source.items():
+        if name.startswith("$"):
+            raise PipelineError(f"Unknown expression {name}")
+        path = f"{above}{name}"
+        nested = isinstance(value, dict) and value and not any(key.startswith("$") for key in value)
+        if nested:
+            yield from _flattened(reader, value, f"{path}.", depth + 1)
+        else:
+            yield path, value
+
+
+def _flag(value: Json) -> bool | None:
+    """Give True for a path to keep, False for one to drop, None for an expression."""
+    return bool(value) if isinstance(value, bool | int | float) else None
+
+
+def _object(value: Json) -> Document:
+    return value if isinstance(value, dict) else {}
+
+
+def _assign_onto(expressions: dict[str, Expression]) -> Callable[[Document, Document], Document]:
+    assignments = [(path.split("."), expression) for path, expression in expressions.items()]
+
+    def assign(document: Document, made: Document) -> Document:
+        for steps, expression in assignments:
+            value = expression(document)
+            if value is not ABSENT:
+                made = put(made, steps, value)
+        return made
+
+    return assign
+
+
+def _replaced(reader: _Reader, operand: Json, depth: int) -> Run:
+    if not (isinstance(operand, dict) and set(operand) == {"newRoot"}):
+        raise PipelineError("$replaceRoot needs a newRoot")
+    return _replaced_with(reader, operand["newRoot"], depth)
+
+
+def _replaced_with(reader: _Reader, operand: Json, depth: int) -> Run:
+    expression = reader.compiler.expression(operand, depth)
+
+    def reshape(document: Document) -> Document:
+        made = expression(document)
+        if not isinstance(made, dict):
+            raise PipelineError("$replaceRoot expression must return an object")
+        return made
+
+    return _each(reshape)
+
+
+STAGES: Final[dict[str, tuple[Callable[[_Reader, Json, int], Run], bool]]] = {
+    "$match": (_match, False),
+    "$project": (_project, True),
+    "$group": (_group, True),
+    "$sort": (_sort, False),
+    "$limit": (_limit, False),
+    "$skip": (_skip, False),
+    "$unwind": (_unwind, False),
+    "$count": (_counted, False),
+    "$facet": (_facet, True),
+    "$addFields": (_assigned, True),
+    "$set": (_assigned, True),
+    "$unset": (_unset, False),
+    "$replaceRoot": (_replaced, True),
+    "$replaceWith": (_replaced_with, True),
+}
+"""Each stage with what reads its operand, and whether it builds documents."""
