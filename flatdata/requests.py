@@ -61,9 +61,8 @@ class Door:
             if self._log is not None:
                 milliseconds = round((time.perf_counter() - started) * 1_000, 2)
                 path = environ.get("PATH_INFO", "")
-                line = AccessLine(
-                    request_id, environ["REQUEST_METHOD"], _printable(path), int(status[:3]), milliseconds
-                )
+                method = environ["REQUEST_METHOD"]
+                line = AccessLine(request_id, method, _printable(path), int(status[:3]), milliseconds)
                 self._log(self._encode(line))
             return start_response(status, headers, *rest)
 

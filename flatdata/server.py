@@ -11,11 +11,12 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import msgspec
 from granian import Granian
 from granian.constants import Interfaces
+from granian.log import LogLevels
 from tqdm import tqdm
 
 from flatdata.index.status import READING, READY, KeeperStatus, StatusFile
@@ -61,13 +62,13 @@ def run(settings: Settings, root: Path, out: TextIO | None = None) -> None:
     )
     telling.start()
     try:
-        _granian(settings).serve()
+        _serve(settings)
     finally:
         supervisor.stop()
 
 
-def _granian(settings: Settings) -> Granian:
-    return Granian(
+def _serve(settings: Settings) -> None:
+    server = Granian(
         "flatdata.app:create_app_from_environment",
         factory=True,
         address=settings.host,
@@ -79,17 +80,19 @@ def _granian(settings: Settings) -> Granian:
         respawn_interval=0.5,
         workers_kill_timeout=30,
         websockets=False,
-        log_level="warning",
+        log_level=LogLevels.warning,
     )
+    server.serve()
 
 
 def _tell(settings: Settings, root: Path, out: TextIO, started: float) -> None:
     """Show the progress of a first start on a terminal, then what was opened and how long that took."""
     file = StatusFile(root / ".flatdata")
-    bar: tqdm[None] | None = None
+    bar: Any = None
     while (status := file.read()).phase != READY:
         if status.phase == READING and status.total and out.isatty():
-            bar = bar or tqdm(total=status.total, desc="reading content", unit="files", file=out)
+            if bar is None:
+                bar = tqdm(total=status.total, desc="reading content", unit="files", file=out)
             bar.update(status.done - bar.n)
         time.sleep(_POLL_SECONDS)
     if bar is not None:

@@ -54,10 +54,11 @@ Parsed = tuple[Found, Image | CodecError]
 class _Ticket:
     """One commit on its way."""
 
-    __slots__ = ("_wake", "action", "done", "error", "origin", "plan", "result", "who")
+    __slots__ = ("_wake", "action", "done", "error", "origin", "plan", "reads", "result", "who")
 
-    def __init__(self, plan: Plan, origin: str, who: str, action: str) -> None:
+    def __init__(self, plan: Plan, origin: str, who: str, action: str, reads: tuple[str, ...]) -> None:
         self.plan = plan
+        self.reads = reads
         self.origin = origin
         self.who = who
         self.action = action
@@ -248,8 +249,14 @@ class Store:
 
     # --- writing ------------------------------------------------------------------------------------
 
-    def commit(self, plan: Plan, *, origin: str, who: str = "", action: str = "") -> Any:
+    def commit(
+        self, plan: Plan, *, origin: str, who: str = "", action: str = "", reads: Iterable[str] = ()
+    ) -> Any:
         """Carry out what `plan` says, as one record; gives the second item of what it returned.
+
+        Args:
+            reads: what the plan looks at beyond the entries it changes (a source whose rows must stay
+                unique, say): it then sees every change in or below these that comes before its own.
 
         When this returns, the change is on the disk (flushed), in the files, and visible to whoever asks
         next in any process.
@@ -258,7 +265,7 @@ class Store:
             StoreUnavailable: the disk refused; nothing changed. InvalidSlug, EntryExists, EntryMissing,
             CodecError: a change is impossible. Whatever the plan raises.
         """
-        ticket = _Ticket(plan, origin, who, action)
+        ticket = _Ticket(plan, origin, who, action, tuple(reads))
         with self._mutex:
             self._queue.append(ticket)
             leads = not self._led
@@ -368,6 +375,8 @@ class Store:
             self._accept(planned)
 
     def _plan(self, ticket: _Ticket, view: View, touched: list[str]) -> tuple[list[Effect], Any]:
+        if touched and ticket.reads and overlaps(ticket.reads, touched):
+            raise _Deferred
         for _ in range(_REPLANS):
             changes, result = ticket.plan(view)
             effects = work_out(changes, view, self.disk)

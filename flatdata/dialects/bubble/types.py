@@ -137,17 +137,20 @@ class ThingType:
         return f"{crc32(encode_json(shape)):08x}"
 
     @cached_property
-    def _by_key(self) -> Mapping[str, ThingField]:
-        """Every accepted way to name a field in a search; the first field that matches wins (§2)."""
-        found: dict[str, ThingField] = {field.caption: field for field in reversed(self.all_fields)}
-        for form in (lambda field: squash(field.caption), lambda field: field.id):
-            for field in self.all_fields:
-                found.setdefault(form(field), field)
+    def _by_caption(self) -> Mapping[str, ThingField]:
+        return {field.caption: field for field in reversed(self.all_fields)}
+
+    @cached_property
+    def _by_other_names(self) -> Mapping[str, ThingField]:
+        """Fields by squashed caption and, behind all of those, by id; the first one wins."""
+        found = {squash(field.caption): field for field in reversed(self.all_fields)}
+        for field in self.all_fields:
+            found.setdefault(field.id, field)
         return found
 
     def find(self, key: str) -> ThingField | None:
-        """The field that a search calls `key`: its caption, squashed caption, or id."""
-        return self._by_key.get(key) or self._by_key.get(squash(key))
+        """The field that a search calls `key`: its caption, squashed caption, or id (§2)."""
+        return self._by_caption.get(key) or self._by_other_names.get(squash(key))
 
     def writable(self, names: Names) -> Mapping[str, ThingField]:
         """The fields a body may set, by the key it has to use: exactly what a GET shows."""
