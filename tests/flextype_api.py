@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,3 +49,16 @@ def write_entry(site_dir: Path, id: str, text: str, name: str = "entry.md") -> P
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode())
     return path
+
+
+def snapshot(*roots: Path) -> dict[str, bytes | str]:
+    """Every file and folder below `roots` but the content and what the server keeps for itself."""
+    found: dict[str, bytes | str] = {}
+    for root in roots:
+        for folder, folders, files in os.walk(root):
+            folders[:] = [name for name in folders if name not in ("content", ".flatdata")]
+            found[folder] = "folder"
+            for name in files:
+                path = Path(folder, name)
+                found[str(path)] = path.read_bytes() if path.is_file() else "special"
+    return found

@@ -19,6 +19,8 @@ from flatdata.query.tree import Field, KeyIndex, OrderIndex
 from flatdata.store.entry import Entry
 
 _CHUNK: Final = 500
+MOST_STRUCTURES: Final = 64
+"""Structures that one collection keeps; a query uses a handful."""
 BULK: Final = 2_000
 """From so many pending changes on, forgetting a structure is cheaper than changing it one by one."""
 
@@ -69,12 +71,27 @@ class Collection:
             journal.append((None, None))
 
     def build(self, wanted: Iterable[Key]) -> None:
-        """See to it that structures are there, making those that are not in one pass. Without the lock."""
+        """See to it that structures are there, making those that are not in one pass. Without the lock.
+
+        Clients choose what they ask for, so only the structures used last are kept.
+        """
+        self._use(wanted)
         while missing := [key for key in wanted if key not in self._structures]:
             with self._building:
                 missing = [key for key in missing if key not in self._structures]
                 if missing:
                     self._make(missing)
+
+    def _use(self, wanted: Iterable[Key]) -> None:
+        """Put structures last in line, and let go of those first in line where there are too many."""
+        if len(self._structures) <= MOST_STRUCTURES:
+            return
+        with self._lock:
+            for key in wanted:
+                if (structure := self._structures.pop(key, None)) is not None:
+                    self._structures[key] = structure
+            for key in list(self._structures)[:-MOST_STRUCTURES]:
+                del self._structures[key]
 
     def postings(self, field: Field, index: KeyIndex) -> Postings:
         """The postings of a field. Raises NotBuilt. Under the lock."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,9 @@ _EVENTS: Final[list[type[FileSystemEvent]]] = [
     DirMovedEvent,
 ]
 _WATCH_LIMIT: Final = Path("/proc/sys/fs/inotify/max_user_watches")
+
+# watchdog warns when a folder is moved and its old path is used again; it goes on watching.
+warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
 
 OVERFLOW: Final = ""
 """Put into the queue where events were lost."""

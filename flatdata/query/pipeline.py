@@ -95,7 +95,10 @@ def _run(stages: tuple[Stage, ...], documents: Documents, work: _Work) -> Docume
 
 def parse_pipeline(source: Json) -> Pipeline:
     """Read a pipeline: a list of objects of one stage each. Raises `PipelineError`."""
-    return Pipeline(_Reader().stages(source, 1))
+    try:
+        return Pipeline(_Reader().stages(source, 1))
+    except RecursionError as error:
+        raise PipelineError("The pipeline is nested too deeply") from error
 
 
 class _Reader:

@@ -71,8 +71,8 @@ def segment_problem(segment: str) -> str | None:
         return "a segment begins with a dot"
     if segment[-1] in ". " or segment[0] == " ":
         return "a segment ends with a dot or has blanks at an end"
-    if segment.endswith(".yaml"):
-        return "a segment ends with .yaml"
+    if segment.endswith(".yaml") or segment == ENTRY_MD:
+        return "a segment is named like a file of entries"
     if segment.isascii() and segment.isprintable():
         if "/" in segment or "\\" in segment:
             return "a segment holds a slash"

@@ -6,7 +6,7 @@ import os
 import smtplib
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -51,7 +51,7 @@ class Courier:
     settings: FlipletSettings
     messengers: Messengers
     resolver: Resolver = resolve
-    environ: Mapping[str, str] = os.environ
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def deliver(self, hook: Hook, columns: Mapping[str, Json]) -> None:
         """Render the hook over the columns of a row and send it.

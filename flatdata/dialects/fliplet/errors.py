@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from flatdata.access.rules import Denial
 from flatdata.dialects.fliplet.hooks import MAX_HASHES, InvalidHook, TooManyHashes
+from flatdata.dialects.fliplet.queryparts import QueryBodyError
 from flatdata.errors import FlatdataError
+from flatdata.query.pipeline import PipelineError
 from flatdata.query.siftvalues import SiftError
 from flatdata.store.codec import CodecError
 from flatdata.store.errors import EntryExists, EntryMissing, StoreUnavailable
@@ -102,6 +104,8 @@ def _media(error: MediaRefused) -> Refused:
 
 _WORDS: Final[Mapping[type[FlatdataError], Callable[[Any], Refused]]] = {
     SiftError: lambda error: bad_request(error.message),
+    QueryBodyError: lambda error: bad_request(error.message),
+    PipelineError: lambda error: bad_request(error.message),
     InvalidHook: lambda error: bad_request(error.reason),
     ReservedColumn: lambda error: bad_request(f"The column name '{error.column}' is reserved"),
     CodecError: lambda error: bad_request(f"The data cannot be stored: {error.reason}"),

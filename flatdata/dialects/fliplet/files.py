@@ -108,7 +108,7 @@ def get_contents(call: Call) -> Response:
 
 
 def list_files(call: Call) -> Response:
-    """`GET /v1/media`: the files that the caller may read, of one app if `appId` says so. There are no folders."""
+    """`GET /v1/media`: the files that the caller may read, of one app with `appId`; there are no folders."""
     call.caller.known()
     args = call.request.args
     app_id = read_id(args["appId"], "appId") if args.get("appId") else None

@@ -100,9 +100,12 @@ def reading(call: Call, *, encrypt: bool) -> Iterator[Form]:
     form: Form | None = None
 
     def stream_factory(
-        total: int | None, content_type: str | None, name: str | None, length: int | None = None
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None,
+        content_length: int | None = None,
     ) -> IO[bytes]:
-        uploads.append(media.upload(name or "", encrypt=encrypt))
+        uploads.append(media.upload(filename or "", encrypt=encrypt))
         return cast("IO[bytes]", uploads[-1])
 
     try:

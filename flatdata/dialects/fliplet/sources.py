@@ -30,6 +30,7 @@ from flatdata.dialects.fliplet.attributes import (
 )
 from flatdata.dialects.fliplet.bulk import read_rows
 from flatdata.dialects.fliplet.errors import bad_request, denied, not_found
+from flatdata.dialects.fliplet.files import forget_files
 from flatdata.dialects.fliplet.hooks import Hasher
 from flatdata.dialects.fliplet.write import columns_with, prepare_insert
 from flatdata.store.changes import Change, DeleteTree
@@ -294,7 +295,7 @@ def restore_source(call: Call) -> Response:
 
 
 def purge_source(call: Call) -> Response:
-    """`DELETE /v1/data-sources/deleted/<id>`: for good, with its rows."""
+    """`DELETE /v1/data-sources/deleted/<id>`: for good, with its rows and files."""
     source = _trashed(call, "delete")
 
     def plan(view: View) -> tuple[list[Change], None]:
@@ -304,4 +305,5 @@ def purge_source(call: Call) -> Response:
         return [DeleteTree(current.slug)], None
 
     call.api.commit(call.caller, "purge", plan)
+    forget_files(call, source)
     return empty_answer()
