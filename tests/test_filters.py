@@ -75,10 +75,12 @@ def test_value_condition(condition: str, cell: Any, value: Any, result: bool) ->
     assert holds(condition, cell, value=value) is result
 
 
+EMPTY = [..., None, "", [], {}]
+FULL = [0, 1.5, False, " ", [None], 10**400]
+
+
 @pytest.mark.parametrize(
-    ("cell", "empty"),
-    [(..., True), (None, True), ("", True), ([], True), ({}, True)]
-    + [(0, False), (1.5, False), (False, False), (" ", False), ([None], False), (10**400, False)],
+    ("cell", "empty"), [*((cell, True) for cell in EMPTY), *((cell, False) for cell in FULL)]
 )
 def test_emptiness(cell: Any, empty: bool) -> None:
     assert holds("empty", cell) is empty

@@ -134,6 +134,7 @@ def untouched(site_dir: Path, tmp_path: Path, entries: Entries) -> Iterator[None
     yield
     assert snapshot(site_dir, tmp_path / "outside") == before
     assert entries.get("a").json()["data"]["title"] == "A"
+    assert entries.send("POST", id="afterwards", data={}).status_code == 200
 
 
 # --- ids ----------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ def untouched(site_dir: Path, entries: Entries) -> Iterator[None]:
     yield
     assert snapshot(site_dir) == before
     assert entries.get("a").json()["data"]["title"] == "A"
+    assert entries.send("POST", id="afterwards", data={}).status_code == 200
 
 
 # --- bodies -------------------------------------------------------------------------------------------

@@ -87,29 +87,24 @@ class Collection:
         if len(self._structures) <= MOST_STRUCTURES:
             return
         with self._lock:
+            kept = 0
             for key in wanted:
                 if (structure := self._structures.pop(key, None)) is not None:
                     self._structures[key] = structure
-            for key in list(self._structures)[:-MOST_STRUCTURES]:
+                    kept += 1
+            for key in list(self._structures)[: -max(MOST_STRUCTURES, kept)]:
                 del self._structures[key]
 
-    def postings(self, field: Field, index: KeyIndex) -> Postings:
+    def postings(self, key: Key) -> Postings:
         """The postings of a field. Raises NotBuilt. Under the lock."""
-        found = self._structures.get((field, index))
+        found = self._structures.get(key)
         if not isinstance(found, Postings):
             raise NotBuilt
         return found
 
-    def sorted(self, field: Field, index: OrderIndex) -> SortedList:
-        """The sorted list of a field. Raises NotBuilt. Under the lock."""
-        found = self._structures.get((field, index))
-        if not isinstance(found, SortedList):
-            raise NotBuilt
-        return found
-
-    def by_slug(self) -> SortedList:
-        """All members in the order of their slugs. Raises NotBuilt. Under the lock."""
-        found = self._structures.get(BY_SLUG)
+    def sorted(self, key: Key) -> SortedList:
+        """The sorted list of a field, or of the slugs. Raises NotBuilt. Under the lock."""
+        found = self._structures.get(key)
         if not isinstance(found, SortedList):
             raise NotBuilt
         return found

@@ -19,7 +19,7 @@ from typing import Final
 from pyroaring import BitMap
 
 from flatdata.index.collection import BY_SLUG, Collection, Key, NotBuilt
-from flatdata.index.planner import Planner, structures_of
+from flatdata.index.planner import compile_tree
 from flatdata.index.structures import SortedList
 from flatdata.index.words import Words
 from flatdata.query.evaluate import matches
@@ -148,35 +148,30 @@ class Index:
 
     def _search_collection(self, query: Query, slug: str) -> Result:
         collection = self._collection(slug)
+        plan = compile_tree(query.where)
+        order: list[Key] = [(step.field, step.index) for step in query.order] or [BY_SLUG]
         verdicts: dict[Entry, bool] = {}
         while True:
-            self._build(query, collection)
+            collection.build([*plan.keys(), *order])
+            self._words.refresh()
             try:
                 with self._state.lock:
-                    sets = Planner(collection, self._words).resolve(query.where, collection.members)
+                    sets = plan.resolve(collection, self._words, collection.members)
+                    if len(sets.sure) == len(sets.possible):
+                        return self._page(query, collection, order, sets.sure)
                     undecided = [collection.entries[num] for num in sets.possible - sets.sure]
                     unknown = [entry for entry in undecided if entry not in verdicts]
                     if not unknown:
                         found = BitMap([entry.num for entry in undecided if verdicts[entry]])
-                        return self._page(query, collection, sets.sure | found if found else sets.sure)
+                        return self._page(query, collection, order, sets.sure | found)
             except NotBuilt:
                 continue
             # Without the lock: this may take long, and what changes meanwhile is asked about once more.
             for entry in unknown:
                 verdicts[entry] = matches(query.where, entry)
 
-    def _build(self, query: Query, collection: Collection) -> None:
-        """See to it that all structures are there that the query needs. Without the lock."""
-        wanted: dict[Key, None] = dict.fromkeys(structures_of(query.where))
-        wanted.update(((order.field, order.index), None) for order in query.order)
-        if not query.order:
-            wanted[BY_SLUG] = None
-        collection.build(wanted)
-        self._words.refresh()
-
-    def _page(self, query: Query, collection: Collection, wanted: BitMap) -> Result:
-        lists = [collection.sorted(order.field, order.index) for order in query.order]
-        lists = lists or [collection.by_slug()]
+    def _page(self, query: Query, collection: Collection, order: list[Key], wanted: BitMap) -> Result:
+        lists = [collection.sorted(key) for key in order]
         total = len(wanted)
         offset = query.offset
         limit = max(0, total - offset if query.limit is None else min(query.limit, total - offset))

@@ -197,7 +197,7 @@ HAS_EMPTINESS: Final = Operator(
 
 # --- lists ------------------------------------------------------------------------------------------------
 
-_PART: Final = re.compile(r'"([^"]*)"|([^,]+)')
+_PART: Final = re.compile(r'\s*"([^"]*)"|([^,]+)')
 
 
 def _split(text: str) -> Iterator[str]:

@@ -54,7 +54,7 @@ class Courier:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def deliver(self, hook: Hook, columns: Mapping[str, Json]) -> None:
-        """Render the hook over the columns of a row and send it.
+        """Render the hook over the columns of a row and send it, if its conditions hold for the row.
 
         Raises:
             NotDelivered: with the reason, which never holds an address or what was sent.
@@ -62,6 +62,8 @@ class Courier:
         way = _WAYS.get(hook.type)
         if way is None:
             raise NotDelivered(f"hooks of type {hook.type!r} are unknown", again=False)
+        if not hook.applies(columns):
+            return
         try:
             way(self, hook, render_all(hook.payload, columns), columns)
         except TemplateError:

@@ -18,6 +18,9 @@ from typing import Any, Final
 from flatdata.access.passwords import hash_password, verify_password
 from flatdata.dialects.fliplet.templates import TemplateError, render
 from flatdata.errors import FlatdataError
+from flatdata.query.evaluate import matches
+from flatdata.query.sift import parse_where, plain_field
+from flatdata.query.siftvalues import SiftError
 
 Json = Any
 """Any JSON value."""
@@ -65,6 +68,15 @@ class Hook:
     def runs(self, event: str, trigger: str | None) -> bool:
         """Whether it runs on an event of a write that names `trigger` as its source."""
         return event in self.run_on and (not self.triggers or trigger in self.triggers)
+
+    def applies(self, columns: Mapping[str, Json]) -> bool:
+        """Whether all its conditions hold for a row; one that cannot be understood does not."""
+        conditions = self.definition.get("conditions") or ()
+        try:
+            return all(matches(parse_where(condition, plain_field), columns) for condition in conditions)
+        except SiftError as error:
+            _log.warning("a condition of a hook cannot be understood: %s", error.message)
+            return False
 
     @property
     def operations(self) -> Mapping[str, Json]:
@@ -193,6 +205,8 @@ def before_save(
     columns = dict(submitted)
     for hook in hooks:
         if not (hook.runs(BEFORE_SAVE, trigger) or hook.runs(event, trigger)):
+            continue
+        if not hook.operations or not hook.applies({**stored, **columns}):
             continue
         for column, operation in hook.operations.items():
             if isinstance(operation, list) and column in columns:

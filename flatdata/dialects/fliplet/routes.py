@@ -1,8 +1,8 @@
 """The HTTP side of `/v1`: which request is what, who may send it, and how refusals are dressed.
 
-The tables below are all there is to find. The name of a data source may hold slashes, which a WSGI server hands
-over decoded (`/v1/data-sources/Sales%2F2024/data`): of the ways to read a path, the first one that names a
-source wins.
+The tables below are all there is to find. The name of a data source may hold slashes, which a WSGI server
+hands over decoded (`/v1/data-sources/Sales%2F2024/data`): of the ways to read a path, the first one that
+names a source wins.
 """
 
 from __future__ import annotations

@@ -320,5 +320,5 @@ def _index_text(value: Json) -> str | None:
 
 
 def _sorted(values: Mapping[str | None, None], with_null: bool) -> list[str | None]:
-    texts: list[str | None] = sorted(value for value in values if value is not None)
+    texts: list[str | None] = [*sorted(value for value in values if value is not None)]
     return [*texts, None] if with_null and None in values else texts

@@ -98,7 +98,8 @@ def version_data(call: Call) -> Response:
     lens = Lens(grant, machinery(source).hashed)
     node = parse_where(where, plain_field)
     found: list[Json] = []
-    for row in call.api.versions.rows(source, _version(call)):
+    version = _version(call)
+    for row in sorted(call.api.versions.rows(source, version), key=_place):
         columns = row.fields if lens.clear else lens.project(row.fields)
         if limit is not None and len(found) >= limit:
             break
@@ -115,6 +116,13 @@ def _limit(value: Json) -> int | None:
     if type(value) is not int or value < 0:
         raise bad_request("limit must be a positive number")
     return value or None
+
+
+def _place(row: OldRow) -> tuple[bool, int, int]:
+    """Where a row comes in the default order."""
+    order, identity = row.meta.get("order"), parse_row_id(row.name)
+    position = order if type(order) is int else None
+    return (position is None, position or 0, -identity if isinstance(identity, int) else 0)
 
 
 def _row(row: OldRow, columns: Mapping[str, Json], source_id: int) -> dict[str, Json]:
