@@ -8,12 +8,13 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import requests
+from conftest import eventually
 
 from flatdata import __version__
 from flatdata.access.tokens import Tokens
@@ -347,7 +348,9 @@ def test_what_a_developer_is_told_can_be_pasted(site: Path) -> None:
     assert ".flatdata/development-tokens.env" in told
 
 
-def test_a_developer_can_serve_paste_and_stop(site: Path) -> None:
+@pytest.fixture
+def serve_for_development(site: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`flatdata serve --dev-tokens` on a new site, and its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -355,17 +358,31 @@ def test_a_developer_can_serve_paste_and_stop(site: Path) -> None:
     with subprocess.Popen(
         command, cwd=site, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as server:
-        assert server.stdout is not None
-        assert server.stderr is not None
-        told = next(line for line in server.stdout if line.strip().startswith("curl"))
-        opened = server.stderr.readline()
-        answer = requests.get(shlex.split(told)[1], timeout=30)
-        server.terminate()
-        assert server.wait(30) == 0
-        log = server.stderr.read()
-    assert f"http://127.0.0.1:{port}" in opened
+        yield server, f"http://127.0.0.1:{port}"
+        server.kill()
+
+
+def is_up(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/health", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def test_a_developer_can_serve_paste_and_stop(
+    site: Path, serve_for_development: tuple[subprocess.Popen[str], str]
+) -> None:
+    server, url = serve_for_development
+    assert server.stdout is not None
+    told = next(line for line in server.stdout if line.strip().startswith("curl"))
+    eventually(lambda: is_up(url))
+    answer = requests.get(shlex.split(told)[1], timeout=30)
     assert answer.status_code == 200
     assert "title" in answer.json()["data"]
+    server.terminate()
+    _, log = server.communicate(timeout=30)
+    assert server.returncode == 0
+    assert url in log
     for token in development_tokens(site).values():
         assert token not in log
 

@@ -34,14 +34,14 @@ __all__ = ["Pipeline", "PipelineError", "parse_pipeline"]
 MAX_STAGES: Final = 64
 """Stages of a pipeline, those within `$facet` included."""
 
-MAX_DOCUMENTS: Final = 1_000_000
+MAX_DOCUMENTS = 1_000_000
 """Documents that a stage may give."""
 
-MAX_WEIGHT: Final = 20_000_000
-"""Values that a stage's documents may hold, written out."""
+MAX_WEIGHT = 5_000_000
+"""Values that the documents which a stage builds may hold, written out."""
 
-MAX_WORK: Final = 50_000_000
-"""Parts of stages times documents that they are tried on."""
+MAX_WORK = 20_000_000
+"""Parts of stages times documents that they are tried on, and values of documents that are built."""
 
 Documents = list[Document]
 Run = Callable[[Documents, "_Work"], Documents]
@@ -51,7 +51,7 @@ Run = Callable[[Documents, "_Work"], Documents]
 class _Work:
     """What is left of the work that one run may do."""
 
-    left: int = MAX_WORK
+    left: int
 
     def spend(self, amount: int) -> None:
         self.left -= amount
@@ -79,7 +79,7 @@ class Pipeline:
     def run(self, documents: Iterable[Document]) -> Documents:
         """Give what the pipeline makes of `documents`, which stay as they are. Raises `PipelineError`."""
         try:
-            return _run(self.stages, list(documents), _Work())
+            return _run(self.stages, list(documents), _Work(MAX_WORK))
         except RecursionError as error:
             raise PipelineError("Documents are nested too deeply") from error
 
@@ -88,8 +88,11 @@ def _run(stages: tuple[Stage, ...], documents: Documents, work: _Work) -> Docume
     for stage in stages:
         work.spend(len(documents) * stage.parts)
         documents = stage.run(documents, work)
-        if len(documents) > MAX_DOCUMENTS or (stage.builds and weigh(documents, MAX_WEIGHT) > MAX_WEIGHT):
-            raise PipelineError(f"{stage.name} makes too much of its documents")
+        if stage.builds:
+            weight = weigh(documents, MAX_WEIGHT)
+            if weight > MAX_WEIGHT:
+                raise PipelineError(f"{stage.name} makes too much of its documents")
+            work.spend(weight)
     return documents
 
 

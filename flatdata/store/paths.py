@@ -6,8 +6,11 @@ same folder, or the single file `movies/platform.yaml`; a data source's manifest
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -140,11 +143,32 @@ class Tree:
         """Make sure that writing to `path` stays inside the tree, whatever links lie on the way.
 
         Raises:
-            InvalidSlug: if a folder on the way is a symbolic link.
+            OSError: ELOOP, if a folder on the way is a symbolic link.
         """
         parent = os.path.dirname(path)
         if os.path.realpath(parent) != parent:
-            raise InvalidSlug(path[len(self._base) + 1 :], "a symbolic link is on its way")
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+    def check_way(self, slug: str, is_known: Callable[[str], bool]) -> None:
+        """Make sure that folders can be made for a new entry `slug`.
+
+        `is_known` tells which folders were seen to be such.
+
+        Raises:
+            InvalidSlug: if a link, or a file that is no entry, stands on the way.
+        """
+        parent = parent_of(slug)
+        while parent and not is_known(parent):
+            try:
+                status = os.lstat(self.folder(parent))
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except OSError:
+                raise InvalidSlug(slug, "its folder cannot be reached") from None
+            else:
+                if not stat.S_ISDIR(status.st_mode):
+                    raise InvalidSlug(slug, "something that is no folder is on its way")
+            parent = parent_of(parent)
 
     def locate(self, path: str) -> tuple[str, str] | None:
         """The slug and form of the file at `path`, or None if no entry or manifest can be there.

@@ -83,6 +83,8 @@ def work_out(changes: Iterable[Change], view: View, disk: Disk) -> list[Effect]:
             raise EntryExists(change.slug)
         seen.add(change.slug)
         if isinstance(change, Put):
+            if view.get(change.slug) is None:
+                disk.tree.check_way(change.slug, view.state.folders.__contains__)
             effects += _promotions(change.slug, view, promoted)
             effects.append(_put(change, view))
         elif isinstance(change, Delete):
@@ -175,6 +177,7 @@ def _check_transfer(change: Move | Copy, view: View, disk: Disk) -> None:
         raise InvalidSlug(target, "it is not in Unicode normal form C")
     if not view.exists(source):
         raise EntryMissing(source)
+    disk.tree.check_way(target, view.state.folders.__contains__)
     if view.exists(target) or is_within(target, source) or disk.is_taken(target):
         raise EntryExists(target)
     for entry in view.state.below(source):

@@ -20,7 +20,9 @@ held for moments only, around the queue, and nothing is taken under it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import logging
 import os
 import threading
 import time
@@ -45,6 +47,8 @@ _BATCH: Final = 64
 _REPLANS: Final = 5
 FROM_DISK: Final = "disk"
 """Origin of the records that take in what somebody did to the files."""
+
+logger = logging.getLogger("flatdata.store")
 
 RecordListener = Callable[[Record], None]
 Parsed = tuple[Found, Image | CodecError]
@@ -203,7 +207,7 @@ class Store:
                 break
             if record.origin != FROM_DISK:
                 for number, effect in enumerate(record.changes):
-                    self.disk.redo(effect, f"{record.seq}-{number}")
+                    self._redo(effect, f"{record.seq}-{number}")
             last = position
         if last != end:
             self.log.publish(min(head, last))
@@ -211,6 +215,15 @@ class Store:
         self.log.publish(last)
         self.log.mark_boot()
         self.disk.clear_scratch()
+
+    def _redo(self, effect: Effect, key: str) -> None:
+        try:
+            self.disk.redo(effect, key)
+        except OSError as error:
+            # Somebody put a link or a file in the way meanwhile: what is on the disk by hand stays.
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            logger.warning("a change of %s is given up: %s", effect.slug, error.strerror)
 
     def checkpoint(self) -> None:
         """Flush the content's file system, so that a power loss cannot take back what the log has passed."""

@@ -22,8 +22,9 @@ from flatdata.dialects.fliplet.write import (
     row_at,
 )
 from flatdata.store.changes import Change, Put
+from flatdata.store.entry import Entry
 from flatdata.store.planning import View
-from flatdata.store.sources import Source, changed_row, new_row
+from flatdata.store.sources import Source, changed_row, new_row, row_order
 
 Json = Any
 """Any JSON value."""
@@ -49,8 +50,8 @@ def _row_name(identity: Json) -> str | None:
 def import_rows(call: Call) -> Response:
     """`POST /v1/data-sources/{ds}/data`: replaces all rows, or appends.
 
-    Rows keep their order when they replace all; appended ones have none, like single inserts. Documented mode
-    answers without a body; live mode with the rows, and takes the key `id` of a row for the id of the row.
+    Imported rows keep the order they come in. Documented mode answers without a body; live mode with the
+    rows, and takes the key `id` of a row for the id of the row.
     """
     source, body = call.source, call.body()
     append = is_true(body.get("append")) or is_true(call.request.args.get("append"))
@@ -94,8 +95,9 @@ def _puts(
     updated: set[str] = set()
     updates = call.policy(Operation.UPDATE, source)
     lens = Lens(Grant(), machinery(source).hashed)
+    first = _first_order(view.children(source.slug)) if append else 0
     for number, columns in enumerate(rows):
-        order = None if append else number
+        order = None if first is None else first + number
         entry = row_at(view, source, names[number] or "") if names is not None else None
         if entry is None or entry.slug in updated:
             puts.append(new_row(view, source, columns, order=order, created_by=call.caller.user_id))
@@ -104,3 +106,14 @@ def _puts(
         written = grant_update(updates, columns, entry.fields, lens, extend=False)
         puts.append(changed_row(view, entry, written, **({} if order is None else {"order": order})))
     return puts, updated
+
+
+def _first_order(present: Sequence[Entry]) -> int | None:
+    """The order of the first row that is appended: behind those that have one.
+
+    Where rows have none, being single inserts, the new ones get none either: they would come before them.
+    """
+    orders = [order for entry in present if (order := row_order(entry)) is not None]
+    if orders:
+        return max(orders) + 1
+    return None if present else 0
