@@ -48,7 +48,8 @@ class DataSources:
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
         """Any request below `/v1`, with the token in its header unless `headers` are given."""
         options.setdefault("headers", {"Auth-token": self.token} if self.token else {})
-        return self.server.session.request(method, self.url + path, timeout=30, **options)
+        options.setdefault("timeout", 30)
+        return self.server.session.request(method, self.url + path, **options)
 
     def get(self, path: str, **options: Any) -> requests.Response:
         """GET."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +202,8 @@ def test_a_source_with_rows_is_created_at_once(api: DataSources) -> None:
 
 def test_rows_of_any_json_come_back_as_they_were_sent(api: DataSources) -> None:
     row = {
-        "date": "2024-01-01", "yes": "yes", "null": None, "n": 2**70, "f": 1.5, "empty": "", "nested": {"a": [1, {}]},
+        "date": "2024-01-01", "yes": "yes", "null": None, "n": 2**70, "f": 1.5, "empty": "",
+        "nested": {"a": [1, {}]},
         "octal": "010", "id": 7, "name with spaces": "ünï \u2028 😀", "true": "true", "": "empty name",
         "a.b": 1, "$c": 2, "createdAt": "mine",
     }  # fmt: skip
@@ -256,8 +260,6 @@ def test_fifty_thousand_rows_in_one_request(api: DataSources, server: Any) -> No
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.06, 0.15])
 def test_a_killed_commit_is_whole_or_not_at_all(site_dir: Path, serve_process: Any, delay: float) -> None:
-    import threading
-
     server = serve_process(site_dir)
     api = DataSources(server)
     source = api.create()
@@ -289,8 +291,5 @@ def test_a_killed_commit_is_whole_or_not_at_all(site_dir: Path, serve_process: A
 
 
 def kill_group(server: Any) -> None:
-    import os
-    import signal
-
     os.killpg(server.process.pid, signal.SIGKILL)
     server.process.wait()

@@ -86,6 +86,17 @@ class Disk:
                 return Found(form, status.st_mtime_ns, status.st_size, status.st_ino)
         return None
 
+    def is_blocked(self, slug: str, forms: tuple[str, ...]) -> bool:
+        """Whether something that is no plain file stands where the file of an entry would be."""
+        for form in forms:
+            try:
+                status = os.lstat(self.tree.file(slug, form))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                return True
+        return False
+
     def read(self, slug: str, form: str) -> Image:
         """What the file of an entry says.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from flask import Request, Response
@@ -59,10 +60,12 @@ class Call:
 
 
 def json_response(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, content_type=JSON)
+    """An answer with a JSON body, and the usual words for its status: clients show them (§5.4)."""
+    return Response(body, f"{status} {HTTPStatus(status).phrase}", content_type=JSON)
 
 
 def no_content() -> Response:
+    """An answer without a body."""
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response

@@ -39,7 +39,7 @@ MAX_JOINS: Final = 20
 MAX_PAIRS: Final = 10
 """Pairs of paths of one join."""
 
-MAX_JOINED: Final = 250_000
+MAX_JOINED = 250_000
 """Rows that all joins of a query may add to its answer."""
 
 

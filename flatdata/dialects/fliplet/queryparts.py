@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from flatdata.dialects.fliplet.fields import META_FIELDS
 from flatdata.errors import FlatdataError
-from flatdata.query.javascript import is_nan, is_number, number_of_text, number_text, text_of
+from flatdata.query.javascript import is_nan, is_number, number_of_text, text_of
 from flatdata.query.tree import ABSENT, Absent, Json, OrderIndex
 from flatdata.store.entry import encode_json
 
@@ -82,8 +82,8 @@ def order_key(value: Json | Absent) -> tuple[Any, ...]:
     """
     if value is None or value is ABSENT:
         return (2,)
-    if is_number(value):
-        return (1, "", number_text(value)) if is_nan(value) else (0, value)
+    if is_number(value) and not is_nan(value):
+        return (0, value)
     text = value if isinstance(value, str) else _json_text(value)
     stripped = text.strip()
     if _NUMERIC.fullmatch(stripped):
@@ -92,7 +92,7 @@ def order_key(value: Json | Absent) -> tuple[Any, ...]:
 
 
 def _json_text(value: Json | Absent) -> str:
-    if isinstance(value, bool):
+    if isinstance(value, bool | float):
         return text_of(value)
     try:
         return encode_json(value).decode()
