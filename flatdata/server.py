@@ -10,6 +10,8 @@ import os
 import sys
 import threading
 import time
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -21,6 +23,7 @@ from tqdm import tqdm
 
 from flatdata.index.status import READING, READY, KeeperStatus, StatusFile
 from flatdata.index.supervisor import KeeperOptions, Supervisor
+from flatdata.requests import HEALTH
 from flatdata.settings import Settings, plain_settings
 from flatdata.site import NotASite
 
@@ -97,6 +100,8 @@ def _tell(settings: Settings, root: Path, out: TextIO, started: float) -> None:
         time.sleep(_POLL_SECONDS)
     if bar is not None:
         bar.close()
+    while not _answers(settings):
+        time.sleep(_POLL_SECONDS)
     seconds = time.monotonic() - started
     print(
         f"flatdata: http://{settings.host}:{settings.port} serves {root}: {status.entries} entries, "
@@ -107,3 +112,16 @@ def _tell(settings: Settings, root: Path, out: TextIO, started: float) -> None:
     for problem in status.problems[:20]:
         place = f"{problem.path}:{problem.line}" if problem.line is not None else problem.path
         print(f"  {place}: {problem.reason}", file=out, flush=True)
+
+
+def _answers(settings: Settings) -> bool:
+    """Whether the server takes requests by now."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    connection = HTTPConnection(host, settings.port, timeout=1)
+    try:
+        connection.request("GET", HEALTH)
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -125,7 +125,8 @@ class Site:
 
     def _load_when_ready(self) -> None:
         while not self._closing.is_set():
-            if self.status().phase == READY and self._keeper_is_alive():
+            status = self.status()
+            if status.phase == READY and _is_alive(status.pid) and self._keeper_is_alive():
                 self._load()
                 return
             time.sleep(_POLL_SECONDS)
@@ -221,3 +222,14 @@ class Site:
         if folder.is_dir():
             for path in sorted(folder.rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() else path.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process is there; what a keeper that was killed said last is not to be believed."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid > 0

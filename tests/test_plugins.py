@@ -104,7 +104,9 @@ def test_a_folder_without_a_plugin_is_reported_and_hidden_ones_are_not_looked_at
     assert "there is no plugin.py" in problem.reason
 
 
-@pytest.mark.parametrize("given", ["[]", "5", "None", "1 / 0", "{1: print}", "{'fetchX': 'text'}", "{'fetch': print}"])
+@pytest.mark.parametrize(
+    "given", ["[]", "5", "None", "1 / 0", "{1: print}", "{'fetchX': 'text'}", "{'fetch': print}"]
+)
 def test_what_is_no_macro_is_reported(tmp_path: Path, given: str) -> None:
     text = f"from flatdata.plugins import hookimpl\n\n@hookimpl\ndef flatdata_macros():\n    return {given}\n"
     write_plugin(tmp_path, "odd", text)

@@ -16,6 +16,7 @@ from flatdata.store.paths import MANIFEST
 from flatdata.store.store import Store
 
 _COMMIT_SECONDS: Final = 1.0
+_STOP_SECONDS: Final = 3.0
 
 logger = logging.getLogger("flatdata.words")
 
@@ -42,9 +43,9 @@ class WordsWriter:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the batch at hand."""
+        """End after the batch at hand; one that takes long is left behind, and made again at the next start."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(_STOP_SECONDS)
 
     def rebuild(self) -> None:
         """Throw the index away and make it again, in the background."""

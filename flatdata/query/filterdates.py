@@ -9,7 +9,6 @@ item names a `timezone`. Weeks begin on Sunday.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flatdata.query.javascript import is_nan, is_number, number_of_text, text_of
-from flatdata.query.jsdate import DAY, days_since_epoch, parse_date
+from flatdata.query.jsdate import DAY, LIMIT, days_since_epoch, parse_date
 from flatdata.query.siftvalues import Many, SiftError, bounds_of, is_unset, shaped, values_of
 from flatdata.query.tree import (
     EVERYTHING,
@@ -96,10 +95,10 @@ def _time_of_day(text: str) -> int | None:
 
 def _local(ms: int, zone: ZoneInfo | None) -> int | None:
     """Turn milliseconds in UTC into those of the zone's clock; None beyond the years of calendars."""
+    if zone is None:
+        return ms
     try:
         moment = _EPOCH + timedelta(milliseconds=ms)
-        if zone is None:
-            return ms
         offset = moment.astimezone(zone).utcoffset() or timedelta()
     except (OverflowError, ValueError):
         return None
@@ -109,7 +108,7 @@ def _local(ms: int, zone: ZoneInfo | None) -> int | None:
 def _moment(cell: Json | Absent | Many, zone: ZoneInfo | None) -> int | None:
     """Give the local milliseconds of a cell with a date, else None. Numbers are Unix milliseconds."""
     if is_number(cell):
-        return None if isinstance(cell, float) and not math.isfinite(cell) else _local(int(cell), zone)
+        return _local(int(cell), zone) if -LIMIT <= cell <= LIMIT else None
     if not isinstance(cell, str) or not is_nan(number_of_text(cell)):
         return None
     date = parse_date(cell.strip())

@@ -29,6 +29,7 @@ _DECIMAL: Final = r"[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][
 _NUMBER: Final = re.compile(_DECIMAL)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,300}")
 _RADIX: Final = re.compile(r"0(?:[xX]([0-9a-fA-F]+)|[oO]([0-7]+)|[bB]([01]+))")
+_NUMBER_STARTS: Final = frozenset("0123456789+-.I")
 _INFINITY: Final = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -114,6 +115,8 @@ def number_of_text(text: str) -> int | float:
     text = text.strip(WHITESPACE)
     if not text:
         return 0
+    if text[0] not in _NUMBER_STARTS:
+        return NAN
     if _INTEGER.fullmatch(text):
         return int(text)
     if _NUMBER.fullmatch(text):
@@ -144,6 +147,8 @@ def number_of(value: Json | Absent) -> int | float:
 def leading_number(text: str) -> float:
     """Give `parseFloat(text)`: the number that a string begins with, NaN if it begins with none."""
     text = text.lstrip(WHITESPACE)
+    if not text or text[0] not in _NUMBER_STARTS:
+        return NAN
     found = _NUMBER.match(text)
     if found:
         return float(found.group())

@@ -10,14 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 DAY: Final = 86_400_000
 """Milliseconds of a day."""
 
-_LIMIT: Final = 8_640_000_000_000_000
+LIMIT: Final = 100_000_000 * DAY
+"""Milliseconds on either side of 1970 beyond which there are no dates."""
+MAX_TEXT: Final = 1_000
+"""Characters beyond which a text is not read for a date."""
+
 _EPOCH: Final = date(1970, 1, 1).toordinal()
+_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _DAYS_OF_400_YEARS: Final = 146_097
 
 _ISO: Final = re.compile(
@@ -45,6 +51,11 @@ class JsDate:
 
 def parse_date(text: str) -> JsDate | None:
     """Read `text` as Node does, or give None where Node gives an invalid date."""
+    usual = _usual(text)
+    if usual is not None:
+        return usual
+    if len(text) > MAX_TEXT:
+        return None
     iso = _ISO.match(text)
     if iso and iso.end() == len(text):
         found = _from_iso(iso)
@@ -53,6 +64,16 @@ def parse_date(text: str) -> JsDate | None:
     if iso and iso[3] and not iso[4] and text.startswith("-", iso.end()) and _from_iso(iso) is not _NOT_ISO:
         return None
     return _Lenient(text).parse()
+
+
+def _usual(text: str) -> JsDate | None:
+    """Read what `toISOString` writes, the form of most stored dates, without the grammars."""
+    if len(text) != 24 or text[4] != "-" or text[10] != "T" or text[19] != "." or text[23] != "Z":
+        return None
+    try:
+        return JsDate((datetime.fromisoformat(text) - _START) // _MILLISECOND, True)
+    except ValueError:
+        return None
 
 
 def days_since_epoch(year: int, month: int, day: int) -> int:
@@ -111,7 +132,7 @@ def _moment(day: tuple[int, int, int], clock: int | None, offset: int, zoned: bo
     if clock is None:
         return None
     ms = days_since_epoch(*day) * DAY + clock - offset * 60_000
-    return JsDate(ms, zoned) if abs(ms) <= _LIMIT else None
+    return JsDate(ms, zoned) if abs(ms) <= LIMIT else None
 
 
 class _NoDate(Exception):

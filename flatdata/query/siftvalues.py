@@ -127,6 +127,8 @@ EMPTY_LIST_KEY: Final = ("empty list",)
 
 def equality_keys(value: Json | Absent | Many) -> set[Hashable]:
     """Give the keys of a value in `EQUALITY`: those of each of its elements."""
+    if not isinstance(value, list | Many):
+        return set(_keys_of(value))
     return {key for one in values_of(value) for element in elements_of(one) for key in _keys_of(element)}
 
 

@@ -99,7 +99,7 @@ class LogSettings:
         64 * MIB, "Bytes after which a new file of the log is begun", low=64 * 1024, high=2**40
     )
     checkpoint_seconds: float = _setting(
-        5.0, "Seconds between checkpoints; a start replays what came after the last one", low=0.1, high=3600
+        30.0, "Seconds between checkpoints; a start replays what came after the last one", low=0.1, high=3600
     )
 
 

@@ -9,6 +9,7 @@ done already, and nothing that somebody edited by hand since.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import shutil
@@ -344,3 +345,18 @@ def render_image(image: Image, form: str) -> bytes:
 
 def _hidden_or_link(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if name.startswith(".") or os.path.islink(os.path.join(folder, name))}
+
+
+def flush_file_system(folder: Path) -> None:
+    """Have everything written to the file system of `folder` reach the disk. Raises OSError."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:
+        os.sync()
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(descriptor)

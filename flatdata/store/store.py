@@ -34,7 +34,7 @@ from typing import Any, Final
 import msgspec
 
 from flatdata.store.codec import CodecError
-from flatdata.store.disk import Disk, Found, Image
+from flatdata.store.disk import Disk, Found, Image, flush_file_system
 from flatdata.store.entry import Entry
 from flatdata.store.errors import EntryExists, StoreUnavailable
 from flatdata.store.log import ChangeLog, Effect, Record, decode_line, encode_record, image_json
@@ -229,7 +229,7 @@ class Store:
         """Flush the content's file system, so that a power loss cannot take back what the log has passed."""
         position = self.log.head()
         mark = self.state.high_water
-        os.sync()
+        flush_file_system(self.tree.root)
         data = msgspec.json.encode({"position": position, "high_water": mark})
         temporary = self.state_dir / "checkpoint.new"
         with open(temporary, "wb") as file:

@@ -149,10 +149,12 @@ class Gazetteer:
         qualified = 0
         while qualified < len(parts) - 1 and parts[-1 - qualified] in self._qualifiers:
             qualified += 1
-        for count in range(qualified, -1, -1):
-            kept = len(parts) - count
-            if (city := self._city(parts[:kept], parts[kept:])) is not None:
-                return Place(city.latitude, city.longitude)
+        city = self._city(parts[: len(parts) - qualified], parts[len(parts) - qualified :])
+        for count in range(qualified - 1, -1, -1):
+            # What looked like a state or country may be the city itself: `5th Avenue, New York`.
+            city = city or self._city(parts[-1 - count : len(parts) - count], parts[len(parts) - count :])
+        if city is not None:
+            return Place(city.latitude, city.longitude)
         if len(parts) == 1 and (capital := self._capitals.get(parts[0])):
             city = self._city([capital], parts)
             return None if city is None else Place(city.latitude, city.longitude)
