@@ -7,9 +7,11 @@ worker makes its own application (`flatdata.app.create_app_from_environment`).
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -42,6 +44,8 @@ def run(settings: Settings, root: Path, out: TextIO | None = None) -> None:
         NotASite: without a `content/` folder.
     """
     root = root.resolve()
+    if not settings.port:
+        settings = replace(settings, port=_free_port(settings.host))
     if not (root / "content").is_dir():
         raise NotASite(root)
     state_dir = root / ".flatdata"
@@ -125,3 +129,12 @@ def _answers(settings: Settings) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _free_port(host: str) -> int:
+    """A port that nobody listens on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.bind((host, 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -44,6 +44,10 @@ class SiteBusy(FlatdataError):
     """The site's keeper is running in another process and cannot be waited for."""
 
 
+class BrokenIndex(FlatdataError):
+    """The keeper is ready, but what it wrote cannot be read."""
+
+
 class Site:
     """One site. Use `Site.open`.
 
@@ -99,7 +103,9 @@ class Site:
             return
         if keeper == "inline":
             self._keep_inline()
-        self._load()
+        if not self._load_catalogue():
+            self.store.load((), self.store.log.start(), 0, 0)
+        self._open()
 
     def _keeper_options(self) -> KeeperOptions:
         log = self.settings.log
@@ -124,12 +130,23 @@ class Site:
             os.close(lock)
 
     def _load_when_ready(self) -> None:
-        while not self._closing.is_set():
-            status = self.status()
-            if status.phase == READY and _is_alive(status.pid) and self._keeper_is_alive():
-                self._load()
-                return
-            time.sleep(_POLL_SECONDS)
+        """Load what the last keeper left while this one compares the files, then follow what it found."""
+        try:
+            loaded = self._load_catalogue()
+            while not self._keeper_is_ready():
+                if self._closing.wait(_POLL_SECONDS):
+                    return
+            if loaded:
+                self.store.follow()
+            elif not self._load_catalogue():
+                raise BrokenIndex("the catalogue cannot be read")
+            self._open()
+        except (FlatdataError, OSError) as error:
+            logger.exception("the site cannot be opened", exc_info=error)
+
+    def _keeper_is_ready(self) -> bool:
+        status = self.status()
+        return status.phase == READY and _is_alive(status.pid) and self._keeper_is_alive()
 
     def _keeper_is_alive(self) -> bool:
         lock = keeper_lock(self.store.state_dir)
@@ -138,14 +155,17 @@ class Site:
         os.close(lock)
         return False
 
-    def _load(self) -> None:
+    def _load_catalogue(self) -> bool:
+        """Fill the memory from the catalogue; False if there is none that the log goes on from."""
         catalogue = read_catalogue(self.store.state_dir / "index" / "catalogue")
-        if catalogue is not None:
-            self.store.load(catalogue.entries, catalogue.position, catalogue.seq, catalogue.high_water)
-        else:
-            self.store.load((), self.store.log.start(), 0, 0)
-        gc.collect()
+        log = self.store.log
+        if catalogue is None or not log.start() <= catalogue.position <= log.head():
+            return False
+        self.store.load(catalogue.entries, catalogue.position, catalogue.seq, catalogue.high_water)
         gc.freeze()
+        return True
+
+    def _open(self) -> None:
         self.store.record_listeners.append(self.plugins.changed)
         self._ready.set()
 

@@ -58,7 +58,7 @@ def people(site_dir: Path, serve: Callable[..., Server]) -> Callable[..., People
 Open = Callable[..., People]
 
 
-# --- a table: rules, caller, operation, what comes of it --------------------------------------------------------
+# --- a table: rules, caller, operation, what comes of it ----------------------------------------
 
 RULES: dict[str, list[Any]] = {
     "none": [],
@@ -180,7 +180,7 @@ def test_the_table_is_long_enough() -> None:
     assert len(TABLE) >= 30
 
 
-# --- before and after a change --------------------------------------------------------------------------------
+# --- before and after a change ----------------------------------------
 
 
 def test_a_user_cannot_give_away_what_lets_them_modify(people: Open) -> None:
@@ -244,7 +244,7 @@ def test_created_by_is_the_caller_and_cannot_be_chosen(people: Open) -> None:
     assert site["tony"].thing("item", identity)["Created By"] == site.ids["tony"]
 
 
-# --- what is hidden cannot be asked about -----------------------------------------------------------------------
+# --- what is hidden cannot be asked about ----------------------------------------
 
 HALF = [
     {"find": True, "view": ["Name"]},

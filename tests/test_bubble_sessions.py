@@ -26,7 +26,7 @@ class Clock:
         return self.now
 
 
-# --- sessions -----------------------------------------------------------------------------------------------
+# --- sessions ----------------------------------------
 
 
 def test_a_token_belongs_to_its_user_until_it_expires(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_user_is_logged_out_everywhere(tmp_path: Path) -> None:
     assert sessions.user_of(other) == "anna"
 
 
-# --- attempts -----------------------------------------------------------------------------------------------
+# --- attempts ----------------------------------------
 
 
 def test_attempts_are_limited_by_each_subject(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_many_attempts_at_once_are_all_counted(tmp_path: Path) -> None:
     assert sum(isinstance(result, Attempt) for result in results) == 5
 
 
-# --- over HTTP ------------------------------------------------------------------------------------------------
+# --- over HTTP ----------------------------------------
 
 
 @pytest.fixture

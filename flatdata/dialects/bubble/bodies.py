@@ -57,7 +57,7 @@ def parse_object(data: bytes) -> dict[str, Json]:
         return {}
     try:
         value = decode_json(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise not_json(data.decode("utf-8", "replace")) from None
     if not isinstance(value, dict):
         raise bad_request("The body must be a JSON object")

@@ -35,8 +35,8 @@ def create_lines(
     writer: Writer, catalogue: Catalogue, data: bytes, clock: Callable[[], float] = time.monotonic
 ) -> Answer:
     """Create a thing for each line. Raises `Refused` for the request as a whole."""
-    lines = data.decode("utf-8", "replace").strip().split("\n") if data.strip() else []
-    if not lines:
+    lines = data.strip().split(b"\n")
+    if not lines[0]:
         raise bad_request("There are no lines in the body")
     if len(lines) > MAX_LINES:
         raise bad_request(f"No more than {MAX_LINES} things can be created at once")
@@ -59,13 +59,13 @@ def create_lines(
     return Answer(400 if failed else 200, b"\n".join(encode_json(_shown(result)) for result in shown))
 
 
-def _read_line(line: str, writer: Writer, parser: Parser) -> Body:
+def _read_line(line: bytes, writer: Writer, parser: Parser) -> Body:
     """The thing of one line. Files of a line that is refused are not kept."""
     if not line.strip():
-        raise not_json(line)
+        raise not_json("")
     count = len(parser.uploads)
     try:
-        raw = parse_object(line.encode())
+        raw = parse_object(line)
         return read_body(raw, writer.thing_type, writer.api.names, parser, creating=True)
     except Refused:
         del parser.uploads[count:]

@@ -12,7 +12,7 @@ from typing import Final
 from flatdata.access.passwords import hash_password
 from flatdata.access.privacy import Grants
 from flatdata.dialects.bubble.bodies import Body, defaults, email_taken
-from flatdata.dialects.bubble.errors import Refused, denied, missing_thing, unrecognized
+from flatdata.dialects.bubble.errors import Refused, bad_request, denied, missing_thing, unrecognized
 from flatdata.dialects.bubble.things import random_parts, thing_slug, unique_id
 from flatdata.dialects.bubble.types import CREATED_BY, CREATED_DATE, EMAIL, SLUG, ThingField, ThingType
 from flatdata.dialects.bubble.values import Upload, with_urls
@@ -30,9 +30,13 @@ from flatdata.store.sources import (
     source_at,
     update_manifest,
 )
+from flatdata.store.storable import DEFAULT_LIMITS
 
 PASSWORD_HASH: Final = "password_hash"
 """The key of `_meta` that holds the hash of a user's password: no API shows `_meta`."""
+
+MAX_THING: Final = DEFAULT_LIMITS.max_bytes
+"""Bytes of a thing as JSON; about as much as its file may have."""
 
 Columns = dict[str, Json]
 
@@ -50,7 +54,9 @@ class Rights:
     live: bool
 
     def check(self, action: str, entry: Entry) -> None:
-        """Raise `Refused` if the caller may not do this to the thing."""
+        """Raise `Refused` if the caller may not do this to the thing, or the thing is too large."""
+        if len(entry.body) > MAX_THING:
+            raise bad_request(f"A thing cannot be larger than {MAX_THING} bytes")
         if self.grants is not None and not self.grants.may(action, entry):
             raise denied(action)
 
@@ -87,7 +93,7 @@ class Draft:
 
 def make_draft(thing_type: ThingType, body: Body, creator: str | None) -> Draft:
     """What a new thing will hold. Hashes the password, which takes its time."""
-    columns = {**defaults(thing_type), **body.values}
+    columns = _in_order(thing_type, {**defaults(thing_type), **body.values})
     meta: dict[str, Json] = {}
     if creator is not None:
         meta["created_by"] = creator
@@ -189,7 +195,7 @@ def _replaced(thing_type: ThingType, before: Entry, body: Body) -> Columns:
     """
     own = {field.caption for field in thing_type.fields} - ({EMAIL} if thing_type.is_user else set())
     kept = {name: value for name, value in before.fields.items() if name not in own}
-    return {**kept, **defaults(thing_type), **body.values}
+    return _in_order(thing_type, {**kept, **defaults(thing_type), **body.values})
 
 
 def _reset(meta: dict[str, Json], body: Body, before: Entry, now: str) -> dict[str, Json]:
@@ -205,6 +211,14 @@ def _reset(meta: dict[str, Json], body: Body, before: Entry, now: str) -> dict[s
 def _shown(field: ThingField, entry: Entry) -> Json:
     value = read_value(field.type, field.source.read(entry))
     return None if value is ABSENT else show_value(field.type, value)
+
+
+def _in_order(thing_type: ThingType, columns: Columns) -> Columns:
+    """Columns in the order of the type's fields, others behind them: people read the file."""
+    fields = {
+        field.caption: columns[field.caption] for field in thing_type.fields if field.caption in columns
+    }
+    return {**fields, **columns}
 
 
 def _filled(columns: Columns) -> Columns:

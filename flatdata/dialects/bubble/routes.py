@@ -43,7 +43,7 @@ _DAY: Final = 86_400.0
 class PathConverter(BaseConverter):
     """All paths of the Data API, however their slashes are written."""
 
-    regex = r"/*(?:version-[0-9A-Za-z_-]+/+)?api/+1\.1(?:/.*)?"
+    regex = r"/*(?:version-[0-9A-Za-z_-]+/+)?api/+1\.1(?:/[\s\S]*)?"
     part_isolating = False
 
 

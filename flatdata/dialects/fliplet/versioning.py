@@ -89,7 +89,7 @@ def version_data(call: Call) -> Response:
     source = call.source
     body = call.body() if call.request.method == "POST" else {}
     limit = _limit(body.get("limit", call.request.args.get("limit")))
-    where = body.get("where") or {}
+    where = {} if body.get("where") is None else body["where"]
     if isinstance(where, str):
         where = decode(where.encode())
     if not isinstance(where, dict):
