@@ -180,7 +180,11 @@ class Keeper:
             self._report_passed_over(scan.problems)
         changed = [known for known, found in scan.found.items() if self._differs(known, found)]
         with self.store.state.lock:
-            changed += [e.slug for e in self.store.state.below(slug) if e.slug not in scan.found]
+            if slug:
+                known_slugs = [entry.slug for entry in self.store.state.below(slug)]
+            else:
+                known_slugs = list(self.store.state.entries)
+        changed += [known for known in known_slugs if known not in scan.found]
         for gone in [known for known in self._broken if known not in scan.found and is_within(known, slug)]:
             del self._broken[gone]
         return self.take_in(changed)
@@ -195,10 +199,12 @@ class Keeper:
         entry = self.store.state.entries.get(slug)
         if entry is None:
             return slug not in self._broken or self._broken[slug][0] != found
-        if (entry.form, entry.mtime_ns, entry.size) != (found.form, found.mtime_ns, found.size):
+        if entry.mtime_ns != found.mtime_ns or entry.size != found.size or entry.form != found.form:
             return True
-        mtime_ns, inode = self._inodes.get(slug, (0, 0))
-        if inode and mtime_ns == entry.mtime_ns and inode != found.inode:
+        seen = self._inodes.get(slug)
+        if seen is not None and seen[1] == found.inode and seen[0] == found.mtime_ns:
+            return False
+        if seen is not None and seen[1] and seen[0] == found.mtime_ns:
             return True
         self._inodes[slug] = (found.mtime_ns, found.inode)
         return False

@@ -16,7 +16,7 @@ import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from flatdata.store.codec import CodecError, dump_entry, load_entry
 from flatdata.store.entry import decode_json, encode_json
@@ -27,8 +27,7 @@ SCRATCH_IN_CONTENT: Final = ".flatdata-scratch"
 META_KEY: Final = "_meta"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A file as it is on the disk: its form, modification time (ns), size (bytes) and inode."""
 
     form: str
