@@ -14,12 +14,14 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from flatdata.store.codec import CodecError, dump_entry, load_entry
 from flatdata.store.entry import decode_json, encode_json
+from flatdata.store.errors import EntryExists
 from flatdata.store.log import Effect, image_bytes
 from flatdata.store.paths import FILE, FOLDER_FORMS, Tree
 
@@ -75,8 +77,14 @@ class Disk:
 
     # --- looking --------------------------------------------------------------------------------------
 
-    def find(self, slug: str, forms: tuple[str, ...] = (*FOLDER_FORMS, FILE)) -> Found | None:
-        """The file of an entry, in the first of `forms` that is there as a plain file; None if in none."""
+    def find(
+        self, slug: str, forms: tuple[str, ...] = (*FOLDER_FORMS, FILE), *, refuse_others: bool = False
+    ) -> Found | None:
+        """The file of an entry, in the first of `forms` that is there as a plain file; None if in none.
+
+        Raises:
+            EntryExists: with `refuse_others`, where something that is no plain file is in such a place.
+        """
         for form in forms:
             try:
                 status = os.lstat(self.tree.file(slug, form))
@@ -84,18 +92,26 @@ class Disk:
                 continue
             if stat.S_ISREG(status.st_mode):
                 return Found(form, status.st_mtime_ns, status.st_size, status.st_ino)
+            if refuse_others:
+                raise EntryExists(slug)
         return None
 
-    def is_blocked(self, slug: str, forms: tuple[str, ...]) -> bool:
-        """Whether something that is no plain file stands where the file of an entry would be."""
-        for form in forms:
-            try:
-                status = os.lstat(self.tree.file(slug, form))
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            if not stat.S_ISREG(status.st_mode):
-                return True
-        return False
+    def absent(self, slugs: Iterable[str]) -> frozenset[str]:
+        """Those of `slugs` of which neither a file nor a folder is there; one listing for each folder."""
+        listings: dict[str, frozenset[str]] = {}
+        absent = []
+        for slug in slugs:
+            parent, _, name = slug.rpartition("/")
+            listing = listings.get(parent)
+            if listing is None:
+                try:
+                    listing = frozenset(os.listdir(self.tree.folder(parent)))
+                except (FileNotFoundError, NotADirectoryError):
+                    listing = frozenset()
+                listings[parent] = listing
+            if name not in listing and f"{name}.yaml" not in listing:
+                absent.append(slug)
+        return frozenset(absent)
 
     def read(self, slug: str, form: str) -> Image:
         """What the file of an entry says.

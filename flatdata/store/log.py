@@ -4,7 +4,8 @@ Records are lines `<crc32 in 8 hex digits> <JSON>\\n` in segment files of `.flat
 a byte offset over all segments; a segment's name is the position of its first byte: positions only grow.
 
 `head` is a memory-mapped file that holds the position up to which records are *published*: durable, applied
-to the files, and visible to readers in every process. A writer holds the site's write lock from `append` to
+to the files, and visible to readers in every process. It also holds the **epoch**, a random name: what was
+learned from the log in another epoch (a catalogue, words, a process's memory) is to be learned anew. A writer holds the site's write lock from `append` to
 `publish`. What lies beyond the head without a living writer is what a dead one left: whole records are
 accepted changes to finish, a torn tail is cut off (`recover` in `flatdata.store.store`).
 
@@ -14,6 +15,7 @@ its place.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import struct
@@ -27,9 +29,10 @@ import msgspec
 
 from flatdata.store.errors import CorruptLog
 
-_HEAD: Final = struct.Struct("<8sQ36s")
-_HEAD_MAGIC: Final = b"flatlog1"
-_POSITION: Final = struct.Struct("<Q")
+_HEAD: Final = struct.Struct("=8sQ36s16s")
+_HEAD_MAGIC: Final = b"flatlog2"
+_BOOT: Final = slice(16, 52)
+_EPOCH: Final = slice(52, 68)
 _READ_BYTES: Final = 1 << 20
 
 
@@ -103,6 +106,10 @@ def decode_line(line: bytes) -> Record | None:
         return None
 
 
+def _new_epoch() -> bytes:
+    return os.urandom(8).hex().encode("ascii")
+
+
 def boot_id() -> str:
     """An identifier of this run of the machine: after a power loss it differs."""
     try:
@@ -123,52 +130,76 @@ class ChangeLog:
         self._folder = folder
         self._segment_bytes = segment_bytes
         folder.mkdir(parents=True, exist_ok=True)
-        self._head_file = self._open_head()
-        self._head = mmap.mmap(self._head_file.fileno(), _HEAD.size)
+        self._heads: list[tuple[BinaryIO, mmap.mmap, memoryview]] = []
+        self._open_head(0)
         self._fd = -1
         self._base = 0
         self._end = 0
 
-    def _open_head(self) -> BinaryIO:
-        path = self._folder / "head"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    def _open_head(self, position: int) -> None:
+        """Map the head; one that is missing or damaged is made, with `position` in it, in a new epoch."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._folder / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         file = os.fdopen(descriptor, "r+b", buffering=0)
-        if os.fstat(descriptor).st_size < _HEAD.size:
-            os.pwrite(descriptor, _HEAD.pack(_HEAD_MAGIC, 0, b""), 0)
-        return file
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        found = os.pread(descriptor, _HEAD.size, 0)
+        if len(found) < _HEAD.size or not found.startswith(_HEAD_MAGIC):
+            os.pwrite(descriptor, _HEAD.pack(_HEAD_MAGIC, position, b"", _new_epoch()), 0)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        mapped = mmap.mmap(descriptor, _HEAD.size)
+        # One aligned machine word: another process reads the old position or the new one, never half of each.
+        self._position = memoryview(mapped)[8:16].cast("Q")
+        self._head = mapped
+        self._heads.append((file, mapped, self._position))
 
     def close(self) -> None:
         """Let go of the files."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-        self._head.close()
-        self._head_file.close()
+        for file, mapped, position in self._heads:
+            position.release()
+            mapped.close()
+            file.close()
 
     # --- the head -----------------------------------------------------------------------------------
 
     def head(self) -> int:
         """The position up to which records are published. Costs well under a microsecond."""
-        position: int = _POSITION.unpack_from(self._head, 8)[0]
-        return position
+        return self._position[0]
 
     def publish(self, position: int) -> None:
         """Make everything before `position` visible to readers. Only under the write lock."""
-        _POSITION.pack_into(self._head, 8, position)
+        self._position[0] = position
 
     def same_boot(self) -> bool:
         """Whether the head was last written during this run of the machine."""
-        return self._head[16:52].rstrip(b"\0").decode("ascii", "replace") == boot_id()
+        return self._head[_BOOT].rstrip(b"\0").decode("ascii", "replace") == boot_id()
 
     def mark_boot(self) -> None:
         """Remember that the head is written during this run of the machine."""
-        self._head[16:52] = boot_id().encode("ascii").ljust(36, b"\0")
+        self._head[_BOOT] = boot_id().encode("ascii").ljust(36, b"\0")
+
+    def epoch(self) -> str:
+        """The name of the epoch."""
+        return self._head[_EPOCH].decode("ascii", "replace")
+
+    def begin_epoch(self) -> None:
+        """Declare void what anybody learned so far. Only under the write lock."""
+        self._head[_EPOCH] = _new_epoch()
+
+    def is_deleted(self) -> bool:
+        """Whether somebody deleted the head behind our back."""
+        return not os.fstat(self._heads[-1][0].fileno()).st_nlink
 
     # --- segments -----------------------------------------------------------------------------------
 
     def segments(self) -> list[int]:
         """The first positions of the segments, ascending."""
-        names = [name for name in os.listdir(self._folder) if name.endswith(".log")]
+        try:
+            names = [name for name in os.listdir(self._folder) if name.endswith(".log")]
+        except FileNotFoundError:
+            return []
         return sorted(int(name[:-4]) for name in names if name[:-4].isdigit())
 
     def _segment_path(self, base: int) -> str:
@@ -191,36 +222,50 @@ class ChangeLog:
     def _open_for_append(self) -> None:
         segments = self.segments()
         base = segments[-1] if segments else self.head()
-        if self._fd >= 0 and self._base == base:
-            return
+        if self._fd < 0 or self._base != base or not os.fstat(self._fd).st_nlink:
+            self._open_segment(base)
+
+    def _open_segment(self, base: int) -> None:
         if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
+        self._folder.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(self._segment_path(base), flags, 0o644)
         self._base = base
-        self._fd = os.open(
-            self._segment_path(base), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
-        )
         self._sync_folder()
 
     def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY)
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
     def prepare(self) -> int:
-        """Get ready to append; gives the position at which the next record will lie."""
-        if self._fd < 0 or self._base + os.fstat(self._fd).st_size != self.head():
+        """Get ready to append; gives the position at which the next record will lie.
+
+        What was deleted behind our back is made anew, from the present position on.
+        """
+        if self.is_deleted():
+            # Other threads may be looking at the old head: it stays mapped.
+            self._open_head(self.head())
+        head = self.head()
+        if not self._is_open_at(head):
             self._open_for_append()
         self._end = self._base + os.fstat(self._fd).st_size
-        if self._end - self._base >= self._segment_bytes:
-            os.close(self._fd)
-            self._base = self._end
-            self._fd = os.open(
-                self._segment_path(self._base), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
-            )
-            self._sync_folder()
+        # A full segment is closed at the head only: what a dead writer left beyond it has to be finished or
+        # cut off first. One that ends before the head was damaged: what follows goes into another.
+        if self._end < head or (self._end == head and self._end - self._base >= self._segment_bytes):
+            self._open_segment(head)
+            self._end = head
         return self._end
+
+    def _is_open_at(self, position: int) -> bool:
+        if self._fd < 0:
+            return False
+        status = os.fstat(self._fd)
+        return bool(status.st_nlink) and self._base + status.st_size == position
 
     def append(self, lines: Sequence[bytes], *, sync: bool = True) -> int:
         """Write lines at the end and flush them to the disk; gives the position after them.
@@ -243,8 +288,13 @@ class ChangeLog:
 
     def truncate(self, position: int) -> None:
         """Drop everything from `position` on (never below the head)."""
+        position = max(position, self.head())
+        for base in self.segments():
+            if base > position:
+                os.unlink(self._segment_path(base))
         self._open_for_append()
-        os.ftruncate(self._fd, max(position, self.head()) - self._base)
+        if position - self._base < os.fstat(self._fd).st_size:
+            os.ftruncate(self._fd, position - self._base)
         os.fdatasync(self._fd)
 
     def drop_older(self, horizon_ms: float, limit: int) -> int:
@@ -253,10 +303,9 @@ class ChangeLog:
         """
         dropped = 0
         for base, following in pairwise(self.segments()):
-            if following > limit:
-                break
-            first = next(self.read(following, following + (1 << 40)), None)
-            if first is None or first[0].ts_ms >= horizon_ms:
+            line, _ = next(self.lines(following, self.head()), (b"", 0))
+            record = decode_line(line)
+            if following > limit or record is None or record.ts_ms >= horizon_ms:
                 break
             os.unlink(self._segment_path(base))
             dropped += 1
@@ -268,16 +317,22 @@ class ChangeLog:
         """The records in [start, stop), each with the position after it.
 
         Raises:
-            CorruptLog: for an unreadable record.
+            CorruptLog: for an unreadable record, or where the log does not reach from `start` to `stop`.
         """
+        reached = start
         for line, position in self.lines(start, stop):
             record = decode_line(line)
             if record is None:
-                raise CorruptLog(str(self._folder), position - len(line) - 1)
+                raise CorruptLog(str(self._folder), reached)
             yield record, position
+            reached = position
+        if reached < stop:
+            raise CorruptLog(str(self._folder), reached)
 
     def lines(self, start: int, stop: int) -> Iterator[tuple[bytes, int]]:
         """The whole lines in [start, stop) without their newlines, each with the position after it.
+
+        They end early where a line is torn.
 
         Raises:
             CorruptLog: if the log does not reach back to `start` any more.
@@ -291,7 +346,11 @@ class ChangeLog:
         for base, following in zip(bases, [*bases[1:], stop], strict=True):
             if following <= position:
                 continue
-            with open(self._segment_path(base), "rb", buffering=_READ_BYTES) as file:
+            try:
+                file = open(self._segment_path(base), "rb", buffering=_READ_BYTES)
+            except FileNotFoundError:
+                raise CorruptLog(str(self._folder), position) from None
+            with file:
                 file.seek(position - base)
                 while position < following:
                     line = file.readline()

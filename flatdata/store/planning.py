@@ -85,8 +85,6 @@ def work_out(changes: Iterable[Change], view: View, disk: Disk) -> list[Effect]:
         if isinstance(change, Put):
             if view.get(change.slug) is None:
                 disk.tree.check_way(change.slug, view.state.folders.__contains__)
-                if disk.is_blocked(change.slug, forms_to_check(change.slug)):
-                    raise EntryExists(change.slug)
             effects += _promotions(change.slug, view, promoted)
             effects.append(_put(change, view))
         elif isinstance(change, Delete):

@@ -13,8 +13,8 @@ A commit goes like this, under the site's write lock (a file lock, so across pro
 Threads that commit at the same time share step 4 and its flush (group commit): one of them leads and takes
 along all that wait, as long as their changes do not touch the same entries.
 
-Locks, in the order they are taken: `_writer` (threads), the file lock (processes), `State.lock`; `_mutex` is
-held for moments only, around the queue, and nothing is taken under it.
+Locks, in the order they are taken: `_writer` (threads), the file lock (processes), `State.lock`. The queue of
+commits (`flatdata.store.commits`) has one of its own that is held for moments, with nothing taken under it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from typing import Any, Final
 import msgspec
 
 from flatdata.store.codec import CodecError
+from flatdata.store.commits import BATCH, CommitQueue, Ticket
 from flatdata.store.disk import Disk, Found, Image, flush_file_system
 from flatdata.store.entry import Entry
 from flatdata.store.errors import EntryExists, StoreUnavailable
@@ -42,9 +43,9 @@ from flatdata.store.paths import Tree
 from flatdata.store.planning import Plan, View, forms_to_check, slugs_of, stage, work_out
 from flatdata.store.state import State, overlaps
 
-_BATCH: Final = 64
-"""Commits that share one flush at the most."""
 _REPLANS: Final = 5
+_MANY: Final = 100
+"""Files from which on a folder is listed once, instead of looking for each."""
 FROM_DISK: Final = "disk"
 """Origin of the records that take in what somebody did to the files."""
 
@@ -53,37 +54,6 @@ logger = logging.getLogger("flatdata.store")
 RecordListener = Callable[[Record], None]
 Parsed = tuple[Found, Image | CodecError]
 """A file as it was found, and what it said or why it could not be understood."""
-
-
-class _Ticket:
-    """One commit on its way."""
-
-    __slots__ = ("_wake", "action", "done", "error", "origin", "plan", "reads", "result", "who")
-
-    def __init__(self, plan: Plan, origin: str, who: str, action: str, reads: tuple[str, ...]) -> None:
-        self.plan = plan
-        self.reads = reads
-        self.origin = origin
-        self.who = who
-        self.action = action
-        self.done = False
-        self.error: BaseException | None = None
-        self.result: Any = None
-        self._wake = threading.Lock()
-        self._wake.acquire()
-
-    def finish(self, result: Any = None, error: BaseException | None = None) -> None:
-        self.result = result
-        self.error = error
-        self.done = True
-
-    def wait(self) -> None:
-        """Sleep until the commit is done, or it is this thread's turn to write."""
-        self._wake.acquire()
-
-    def wake(self) -> None:
-        """End the sleep of the thread that made the commit."""
-        self._wake.release()
 
 
 class _Deferred(Exception):
@@ -113,9 +83,7 @@ class Store:
         self.record_listeners: list[RecordListener] = []
         self._lock_fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._writer = threading.Lock()
-        self._mutex = threading.Lock()
-        self._led = False
-        self._queue: deque[_Ticket] = deque()
+        self._commits = CommitQueue(self._write_batch)
         self._last_id = 0
         with self.locked():
             self.recover(opening=True)
@@ -278,18 +246,7 @@ class Store:
             StoreUnavailable: the disk refused; nothing changed. InvalidSlug, EntryExists, EntryMissing,
             CodecError: a change is impossible. Whatever the plan raises.
         """
-        ticket = _Ticket(plan, origin, who, action, tuple(reads))
-        with self._mutex:
-            self._queue.append(ticket)
-            leads = not self._led
-            self._led = True
-        if not leads:
-            ticket.wait()
-        if not ticket.done:
-            self._lead(ticket)
-        if ticket.error is not None:
-            raise ticket.error
-        return ticket.result
+        return self._commits.submit(Ticket(plan, origin, who, action, tuple(reads)))
 
     def ingest(self, slugs: Iterable[str], parsed: Mapping[str, Parsed] | None = None) -> int:
         """Take in what is on the disk for `slugs`, as one record of origin `disk`; gives how many changed.
@@ -307,45 +264,14 @@ class Store:
             self.log.prepare()
         self.follow()
 
-    def _lead(self, own: _Ticket) -> None:
-        """Write batches until `own` is done, then leave the lead to whoever waits longest."""
-        try:
-            while not own.done:
-                self._write_batch(own)
-        finally:
-            with self._mutex:
-                if self._queue:
-                    self._queue[0].wake()
-                else:
-                    self._led = False
+    def _write_batch(self, tickets: list[Ticket]) -> None:
+        with self._writer, self.locked():
+            self._catch_up()
+            self._write(deque(tickets))
 
-    def _write_batch(self, own: _Ticket) -> None:
-        with self._mutex:
-            tickets = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
-        waiting = deque(tickets)
-        try:
-            with self._writer, self.locked():
-                self._catch_up()
-                self._write(waiting)
-        except OSError as error:
-            for ticket in tickets:
-                if not ticket.done:
-                    ticket.finish(error=StoreUnavailable(error))
-        except BaseException as error:
-            for ticket in tickets:
-                if not ticket.done:
-                    ticket.finish(error=error)
-            raise
-        finally:
-            with self._mutex:
-                self._queue.extendleft(ticket for ticket in reversed(tickets) if not ticket.done)
-            for ticket in tickets:
-                if ticket.done and ticket is not own:
-                    ticket.wake()
-
-    def _write(self, waiting: deque[_Ticket]) -> None:
+    def _write(self, waiting: deque[Ticket]) -> None:
         view = View(self.state, time.time_ns(), self._last_id)
-        planned: list[tuple[_Ticket, Record, Any, str]] = []
+        planned: list[tuple[Ticket, Record, Any, str]] = []
         touched: list[str] = []
         while waiting:
             ticket = waiting[0]
@@ -387,34 +313,47 @@ class Store:
         if planned:
             self._accept(planned)
 
-    def _plan(self, ticket: _Ticket, view: View, touched: list[str]) -> tuple[list[Effect], Any]:
+    def _plan(self, ticket: Ticket, view: View, touched: list[str]) -> tuple[list[Effect], Any]:
         if touched and ticket.reads and overlaps(ticket.reads, touched):
             raise _Deferred
         for _ in range(_REPLANS):
             changes, result = ticket.plan(view)
             effects = work_out(changes, view, self.disk)
             slugs = slugs_of(effects)
-            if touched and (len(slugs) > _BATCH or overlaps(slugs, touched)):
+            if touched and (len(slugs) > BATCH or overlaps(slugs, touched)):
                 raise _Deferred
-            stale = [slug for slug in slugs if self._differs(slug)]
+            stale = self._stale(slugs)
             if not stale:
                 return effects, result
             if touched:
                 raise _Deferred
             self._ingest(stale, {})
-            blocked = [slug for slug in stale if self._differs(slug)]
-            if blocked:
+            if blocked := self._stale(stale):
                 raise EntryExists(blocked[0])
         raise EntryExists(stale[0])
 
-    def _differs(self, slug: str) -> bool:
-        entry = self.state.entries.get(slug)
-        found = self.disk.find(slug, forms_to_check(slug))
-        if entry is None or found is None:
-            return (entry is None) != (found is None)
-        return (found.form, found.mtime_ns, found.size) != (entry.form, entry.mtime_ns, entry.size)
+    def _stale(self, slugs: list[str]) -> list[str]:
+        """Those of `slugs` whose files are not what is known of them.
 
-    def _accept(self, planned: list[tuple[_Ticket, Record, Any, str]]) -> None:
+        Raises:
+            EntryExists: where something that is no plain file stands in the place of one.
+        """
+        entries = self.state.entries
+        fresh = self.disk.absent(slugs) if len(slugs) > _MANY else frozenset()
+        stale = []
+        for slug in slugs:
+            entry = entries.get(slug)
+            if slug in fresh:
+                if entry is not None:
+                    stale.append(slug)
+                continue
+            found = self.disk.find(slug, forms_to_check(slug), refuse_others=entry is None)
+            known = None if entry is None else (entry.form, entry.mtime_ns, entry.size)
+            if known != (None if found is None else found[:3]):
+                stale.append(slug)
+        return stale
+
+    def _accept(self, planned: list[tuple[Ticket, Record, Any, str]]) -> None:
         lines = [encode_record(record) for _, record, _, _ in planned]
         start = self.log.head()
         try:

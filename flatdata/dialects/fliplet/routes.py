@@ -222,7 +222,15 @@ def create_blueprint(site: Site) -> Blueprint:
         return blueprint
     dispatcher = Dispatcher(site)
     for rule in ("/v1/<path:rest>", "/v1/data-sources/"):
-        blueprint.add_url_rule(rule, rule, dispatcher, methods=_ALL_METHODS, provide_automatic_options=False)
+        # Not strict: a redirect to the form with a slash would lose clients that do not follow it.
+        blueprint.add_url_rule(
+            rule,
+            rule,
+            dispatcher,
+            methods=_ALL_METHODS,
+            provide_automatic_options=False,
+            strict_slashes=False,
+        )
     blueprint.register_error_handler(HTTPException, _http_error)
     blueprint.register_error_handler(Exception, _unexpected)
     blueprint.after_request(_with_cors)
