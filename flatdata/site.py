@@ -140,6 +140,8 @@ class Site:
                 self.store.follow()
             elif not self._load_catalogue():
                 raise BrokenIndex("the catalogue cannot be read")
+            # This process serves one site: what is loaded stays, and need not be looked at for garbage.
+            gc.freeze()
             self._open()
         except (FlatdataError, OSError) as error:
             logger.exception("the site cannot be opened", exc_info=error)
@@ -162,7 +164,6 @@ class Site:
         if catalogue is None or not log.start() <= catalogue.position <= log.head():
             return False
         self.store.load(catalogue.entries, catalogue.position, catalogue.seq, catalogue.high_water)
-        gc.freeze()
         return True
 
     def _open(self) -> None:

@@ -117,7 +117,6 @@ class Keeper:
             self._inodes[entry.slug] = (entry.mtime_ns, inode)
         self._catalogue_position = catalogue.position
         self.store.load(catalogue.entries, catalogue.position, catalogue.seq, catalogue.high_water)
-        gc.freeze()
         return True
 
     def _read_everything(self) -> None:

@@ -6,6 +6,7 @@ the site has a keeper already.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -42,6 +43,7 @@ def main(root: Path, options: KeeperOptions) -> int:
     )
     try:
         keeper.prepare()
+        gc.freeze()
         keeper.run(stop)
     finally:
         keeper.close()
