@@ -61,7 +61,7 @@ class Flextype:
     def ask(self, question: Question) -> Request | None:
         """`options[...]` as PHP takes them apart."""
         if question.name is not None:
-            return get("/api/entries", {"id": f"{self._collection}/{question.name}", "token": self._token})
+            return self.fetch(f"{self._collection}/{question.name}", {})
         if question.words or question.counts is not None:
             return None
         options: dict[str, str] = {"[collection]": "true"}
@@ -81,8 +81,12 @@ class Flextype:
             options["[filter][group_by]"] = question.groups
         options["[filter][offset]"] = str(question.offset)
         options["[filter][limit]"] = str(question.limit)
+        return self.fetch(self._collection, options)
+
+    def fetch(self, slug: str, options: Mapping[str, str]) -> Request:
+        """A fetch as it is sent: `options` by what follows the word in the query, `[filter][limit]`."""
         named = {f"options{path}": value for path, value in options.items()}
-        return get("/api/entries", {"id": self._collection, "token": self._token, **named})
+        return get("/api/entries", {"id": slug, "token": self._token, **named})
 
     def read(self, question: Question, answer: Answer) -> Found:
         """`{"data": {<id>: <entry>}}`; 404 where nothing matches."""
@@ -133,9 +137,7 @@ class Fliplet:
         if question.words or question.groups is not None:
             return None
         body: dict[str, Any] = {
-            "where": {
-                test.field: {self._operators[test.comparison]: test.value} for test in question.tests
-            },
+            "where": {test.field: {self._operators[test.comparison]: test.value} for test in question.tests},
             "limit": question.limit,
             "offset": question.offset,
             "includePagination": True,

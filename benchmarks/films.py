@@ -1,6 +1,6 @@
 """Made-up films in any number, always the same for the same seed: the data that everything is measured on.
 
-    python -m benchmarks.films 50000 /some/folder        writes a site with that many films
+`python -m benchmarks.films 50000 FOLDER` writes a site with that many films.
 """
 
 from __future__ import annotations
@@ -13,11 +13,20 @@ from typing import Any
 
 from flatdata.store.codec import dump_entry
 
-_FIRST = "Ada Bruno Carla Dmitri Elsa Farid Greta Hugo Ines Jonas Karla Luca Mira Noor Otto Petra".split()
-_LAST = "Abel Bergman Costa Duarte Engel Fiore Gruber Haas Ito Jansen Kessler Lindt Moreau Novak Okafor".split()
-_GENRES = "action comedy drama horror thriller western romance mystery fantasy documentary".split()
-_COUNTRIES = "Chile France Germany India Italy Japan Kenya Mexico Norway Poland Spain Turkey".split()
-_SYLLABLES = "ba be bi bo bu da de di do du ka ke ki ko ku la le li lo lu ma me mi mo mu na ne ni no nu".split()
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_FIRST = _words("Ada Bruno Carla Dmitri Elsa Farid Greta Hugo Ines Jonas Karla Luca Mira Noor Otto Petra")
+_LAST = _words(
+    "Abel Bergman Costa Duarte Engel Fiore Gruber Haas Ito Jansen Kessler Lindt Moreau Novak Okafor"
+)
+_GENRES = _words("action comedy drama horror thriller western romance mystery fantasy documentary")
+_COUNTRIES = _words("Chile France Germany India Italy Japan Kenya Mexico Norway Poland Spain Turkey")
+_SYLLABLES = _words(
+    "ba be bi bo bu da de di do du ka ke ki ko ku la le li lo lu ma me mi mo mu na ne ni no nu"
+)
 
 
 def vocabulary(seed: int = 7, size: int = 4_000) -> list[str]:

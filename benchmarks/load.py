@@ -73,10 +73,10 @@ def summary(seconds: Iterable[float]) -> Latency:
 
 def middle(rounds: Sequence[Latency]) -> Latency:
     """The median of each figure over repeated rounds."""
-    return Latency(
-        *(median(getattr(each, name) for each in rounds) for name in ("p50", "p95", "p99", "worst", "rate")),
-        count=sum(each.count for each in rounds),
+    p50, p95, p99, worst, rate = (
+        median(getattr(each, name) for each in rounds) for name in ("p50", "p95", "p99", "worst", "rate")
     )
+    return Latency(p50, p95, p99, worst, rate, sum(each.count for each in rounds))
 
 
 # --- one connection -----------------------------------------------------------------------------------
@@ -114,28 +114,19 @@ def latency(address: Address, requests: Iterable[bytes], seconds: float) -> Late
     timings(address, source, seconds / 4)
     gc.disable()
     try:
-        return summary(timings(address, requests, seconds))
+        return summary(timings(address, source, seconds))
     finally:
         gc.enable()
 
 
-def paced(
-    act: Callable[[int], None], per_second: float, seconds: float, stop: threading.Event | None = None
-) -> int:
-    """Call `act(number)` at an even pace; how often it was called. A call that takes long makes later ones
-    follow at once, until the pace is reached again."""
+def paced(act: Callable[[int], None], per_second: float, seconds: float) -> None:
+    """Call `act(number)` at an even pace. After a call that took long the next ones follow at once."""
     begun = time.perf_counter()
-    number = 0
-    while not (stop is not None and stop.is_set()):
-        due = begun + number / per_second
-        if due > begun + seconds:
-            break
-        wait = due - time.perf_counter()
+    for number in range(int(per_second * seconds)):
+        wait = begun + number / per_second - time.perf_counter()
         if wait > 0:
             time.sleep(wait)
         act(number)
-        number += 1
-    return number
 
 
 # --- several connections --------------------------------------------------------------------------------
@@ -159,7 +150,14 @@ def throughput(
         file.flush()
         done = subprocess.run(
             [
-                *("wrk", "-t1", f"-c{connections}", f"-d{max(1, int(-(-seconds // 1)))}s", "--timeout", "30s"),
+                *(
+                    "wrk",
+                    "-t1",
+                    f"-c{connections}",
+                    f"-d{max(1, int(-(-seconds // 1)))}s",
+                    "--timeout",
+                    "30s",
+                ),
                 *("-s", str(_SCRIPT), f"http://{address[0]}:{address[1]}", "--", file.name, str(first)),
             ],
             capture_output=True,

@@ -107,7 +107,9 @@ class Server:
         """Send one request over a connection of its own."""
         return ask(self.address, request)
 
-    def wait_for(self, request: Request, seconds: float, seen: Callable[[Answer], None] | None = None) -> float:
+    def wait_for(
+        self, request: Request, seconds: float, seen: Callable[[Answer], None] | None = None
+    ) -> float:
         """Ask until the answer is 200; the seconds that it took. `seen` is told of every other answer.
 
         Raises StartFailed.
@@ -129,7 +131,7 @@ class Server:
         raise StartFailed(f"{self.name}: {self.log.read_text(errors='replace')[-2000:]}")
 
     def wait_until_quiet(self, seconds: float = 600.0) -> float:
-        """Wait until the server's processes have used next to no processor for a second; how long that took."""
+        """Wait until the server has used next to no processor for a second; how long that took."""
         begun = time.monotonic()
         while time.monotonic() - begun < seconds:
             pids, before = self.pids, time.monotonic()

@@ -146,7 +146,8 @@ class Films:
 
     def _check_groups(self, question: Question, found: Found, names: list[str]) -> None:
         groups = found.groups or {}
-        counts = Counter(str(self.by_name[name][question.groups or question.counts]) for name in names)
+        field = question.groups or question.counts or ""
+        counts = Counter(str(self.by_name[name][field]) for name in names)
         wanted = len(counts) if question.groups is None else min(question.limit, len(counts))
         _same("the number of groups", len(groups), wanted)
         for value, count in groups.items():

@@ -40,7 +40,9 @@ class Request:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + self.body
 
 
-def get(path: str, query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Request:
+def get(
+    path: str, query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+) -> Request:
     """A GET of a path that needs no encoding, with a query that is encoded here."""
     full = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
     return Request("GET", full, headers=headers or {})

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-
 from benchmarks.asking import COUNTER
 from benchmarks.peers.peer import pip_install, run
 from benchmarks.processes import Server, free_port, start
@@ -36,14 +35,19 @@ class Table:
         self._headers = {"Authorization": f"Bearer {token}"}
 
     def ask(self, question: Question) -> Request | None:
-        """A row, or a page of rows. Pages are reached from the one before only, so far ones cannot be asked for."""
+        """A row, or the first page of rows: others are reached only from the page before."""
         if question.name is not None:
             return get(f"{_TABLE}/{question.name}.json")
         if question.groups is not None or question.offset:
             return None
         query = {"_size": str(question.limit), "_extra": "count"}
         if question.counts is not None:
-            query |= {"_size": "0", "_facet": question.counts, "_facet_size": "max", "_extra": "facet_results"}
+            query |= {
+                "_size": "0",
+                "_facet": question.counts,
+                "_facet_size": "max",
+                "_extra": "facet_results",
+            }
         for test in question.tests:
             if isinstance(test.value, tuple):
                 query[f"{test.field}__in"] = ",".join(test.value)
@@ -103,7 +107,7 @@ class Datasette:
                 database.execute(f"CREATE INDEX 'by {column}' ON films ({column})")
             words = ", ".join(WORD_FIELDS)
             database.execute(
-                f"CREATE VIRTUAL TABLE films_fts USING fts5({words}, content='films', tokenize='porter')"
+                f"CREATE VIRTUAL TABLE films_fts USING fts5({words}, content=\"films\", tokenize='porter')"
             )
             database.execute(f"INSERT INTO films_fts (rowid, {words}) SELECT rowid, {words} FROM films")
         database.close()
@@ -112,7 +116,16 @@ class Datasette:
         """Serve the database."""
         port = free_port()
         settings = {"max_insert_rows": _MAX_ROWS, "max_returned_rows": 1_000, "facet_time_limit_ms": 10_000}
-        command = [self._program, "serve", folder / "data.db", "-p", str(port), "--root", "--secret", _SECRET]
+        command: list[str | Path] = [
+            self._program,
+            "serve",
+            folder / "data.db",
+            "-p",
+            str(port),
+            "--root",
+            "--secret",
+            _SECRET,
+        ]
         for name, value in settings.items():
             command += ["--setting", name, str(value)]
         server = start("Datasette", command, port, folder / "datasette.log")
@@ -130,5 +143,3 @@ class Datasette:
 
 def _sql_type(column: str) -> str:
     return {"number": "NUMERIC", "boolean": "INTEGER"}.get(TYPES[column], "TEXT")
-
-

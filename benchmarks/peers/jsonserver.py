@@ -1,4 +1,4 @@
-"""json-server 1.0: an array in memory, written to one JSON file as a whole after each change. It knows no tokens."""
+"""json-server 1.0: an array in memory, written to a JSON file as a whole after each change; no tokens."""
 
 from __future__ import annotations
 
@@ -80,7 +80,14 @@ class JsonServer:
     def start(self, folder: Path) -> Server:
         """Serve the file."""
         port = free_port()
-        command = [self._program, folder / "db.json", "--host", "127.0.0.1", "--port", str(port)]
+        command: list[str | Path] = [
+            self._program,
+            folder / "db.json",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ]
         server = start("json-server", command, port, folder / "json-server.log", cwd=folder)
         server.wait_for(get("/films?_page=1&_per_page=1"), _START_SECONDS)
         return server

@@ -1,4 +1,4 @@
-"""PocketBase: one Go program over SQLite. Its collections need a signed-in user, whose token every request has.
+"""PocketBase: one Go program over SQLite. A signed-in user's token comes with every request.
 
 The same films are in three collections: without an index, with one on what is filtered by, and one that
 anybody may read, to show what the token check costs it.
@@ -6,6 +6,7 @@ anybody may read, to show what the token check costs it.
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import sqlite3
 
 from benchmarks.asking import COUNTER
 from benchmarks.peers.peer import CannotInstall, pip_install, run
@@ -125,7 +125,14 @@ class PocketBase:
     def start(self, folder: Path) -> Server:
         """Serve the data folder."""
         port = free_port()
-        command = [self._program, "serve", "--http", f"127.0.0.1:{port}", "--dir", folder / "pb_data"]
+        command: list[str | Path] = [
+            self._program,
+            "serve",
+            "--http",
+            f"127.0.0.1:{port}",
+            "--dir",
+            folder / "pb_data",
+        ]
         server = start("PocketBase", command, port, folder / "pocketbase.log")
         server.wait_for(get("/api/health"), _START_SECONDS)
         return server
@@ -133,7 +140,15 @@ class PocketBase:
     def fill(self, folder: Path, films: Mapping[str, Film]) -> None:
         """Make collections and users through the API; put the films into its SQLite file directly."""
         subprocess.run(
-            [self._program, "superuser", "upsert", "root@example.com", _PASSWORD, "--dir", folder / "pb_data"],
+            [
+                self._program,
+                "superuser",
+                "upsert",
+                "root@example.com",
+                _PASSWORD,
+                "--dir",
+                folder / "pb_data",
+            ],
             check=True,
             capture_output=True,
         )
@@ -145,7 +160,10 @@ class PocketBase:
             for collection in _COLLECTIONS:
                 database.executemany(
                     f"INSERT INTO {collection} (id, {', '.join(columns)}) VALUES ({places})",
-                    ([_id(name), *map(_column, (film[key] for key in columns))] for name, film in films.items()),
+                    (
+                        [_id(name), *map(_column, (film[key] for key in columns))]
+                        for name, film in films.items()
+                    ),
                 )
         database.close()
 
@@ -177,9 +195,7 @@ class PocketBase:
         """A batch."""
         path = "/api/collections/films/records"
         requests = [{"method": "POST", "url": path, "body": film} for film in films]
-        return send_json(
-            "POST", "/api/batch", {"requests": requests}, {"Authorization": self._session.token}
-        )
+        return send_json("POST", "/api/batch", {"requests": requests}, {"Authorization": self._session.token})
 
 
 def _column(value: Json) -> Json:

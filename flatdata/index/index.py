@@ -19,7 +19,7 @@ from typing import Final
 from pyroaring import BitMap
 
 from flatdata.index.collection import BY_SLUG, Collection, Key, NotBuilt
-from flatdata.index.planner import compile_tree
+from flatdata.index.planner import Plan, compile_tree
 from flatdata.index.structures import SortedList
 from flatdata.index.words import Words
 from flatdata.query.evaluate import matches
@@ -151,10 +151,16 @@ class Index:
         plan = compile_tree(query.where)
         order: list[Key] = [(step.field, step.index) for step in query.order] or [BY_SLUG]
         verdicts: dict[Entry, bool] = {}
+        first_page = not query.total and query.limit is not None
         while True:
             collection.build([*plan.keys(), *order])
             self._words.refresh()
             try:
+                if first_page:
+                    found_first = self._first(query, collection, plan, order)
+                    if found_first is not None:
+                        return found_first
+                    first_page = False
                 with self._state.lock:
                     sets = plan.resolve(collection, self._words, collection.members)
                     if len(sets.sure) == len(sets.possible):
@@ -169,6 +175,29 @@ class Index:
             # Without the lock: this may take long, and what changes meanwhile is asked about once more.
             for entry in unknown:
                 verdicts[entry] = matches(query.where, entry)
+
+    def _first(self, query: Query, collection: Collection, plan: Plan, order: list[Key]) -> Result | None:
+        """The page, where looking at a few more candidates than it holds is enough; without a total."""
+        needed = query.offset + (query.limit or 0)
+        looked_at = 2 * needed + 64
+        with self._state.lock:
+            sets = plan.resolve(collection, self._words, collection.members)
+            if len(sets.sure) == len(sets.possible):
+                return self._page(query, collection, order, sets.sure)
+            head = Query(query.scope, order=query.order, limit=looked_at)
+            candidates = self._page(head, collection, order, sets.possible).entries
+            undecided = sets.possible - sets.sure
+            whole = len(sets.possible) <= looked_at
+            unsure = [entry.num in undecided for entry in candidates]
+        found: list[Entry] = []
+        for entry, is_unsure in zip(candidates, unsure, strict=True):
+            if not is_unsure or matches(query.where, entry):
+                found.append(entry)
+                if len(found) >= needed:
+                    break
+        if len(found) < needed and not whole:
+            return None
+        return Result(found[query.offset : needed], -1)
 
     def _page(self, query: Query, collection: Collection, order: list[Key], wanted: BitMap) -> Result:
         lists = [collection.sorted(key) for key in order]

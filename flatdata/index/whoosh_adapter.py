@@ -118,7 +118,7 @@ class Segment:
     def __init__(self, reader: Any) -> None:
         self._reader = reader
         self.name = str(reader.segment().segment_id())
-        self.deleted: frozenset[int] = frozenset(reader.deleted_docs_set())
+        self.deleted: frozenset[int] = frozenset(reader.deleted_docs_set)
 
     def slugs(self) -> list[str]:
         """The slug of each document, by its number; of deleted ones too."""

@@ -43,7 +43,7 @@ class WordsWriter:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the batch at hand; one that takes long is left behind, and made again at the next start."""
+        """End after the batch at hand; one that takes long is left, and made again at the next start."""
         self._stop.set()
         self._thread.join(_STOP_SECONDS)
 

@@ -16,6 +16,8 @@ from flatdata.store.entry import Entry
 
 STORED: Final = "data"
 """The view of fields that are read as they are stored."""
+CONTENT: Final = "content"
+"""The view of the one field that is an empty text where it is not stored."""
 
 _COMPUTED: Final = frozenset({"published_at", "created_at", "routable", "visibility"})
 """Special fields whose stored value is never shown, so that no path leads into it."""
@@ -26,7 +28,7 @@ def field_at(path: str, how: Rendering) -> Field:
     if path in SPECIAL_FIELDS:
         return Field(how.view, path, _special(path, how))
     if path == "content":
-        return Field(how.view, path, lambda entry: entry.fields.get("content", ""))
+        return Field(CONTENT, path, lambda entry: entry.fields.get("content", ""))
     if path.partition(".")[0] in _COMPUTED:
         return Field(how.view, path, lambda entry: entry.fields.get(path, ABSENT))
     return Field(STORED, path, lambda entry: read_path(entry.fields, path))

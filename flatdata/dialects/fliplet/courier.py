@@ -51,7 +51,7 @@ class Courier:
     settings: FlipletSettings
     messengers: Messengers
     resolver: Resolver = resolve
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
     def deliver(self, hook: Hook, columns: Mapping[str, Json]) -> None:
         """Render the hook over the columns of a row and send it, if its conditions hold for the row.

@@ -131,9 +131,8 @@ def _described(call: Call, source: Source) -> dict[str, Json]:
     args = call.request.args
     manages = may_manage(source, call.caller.actor)
     every = {**shown(source, manages=manages), **shown_besides(source, manages=manages)}
-    wanted = [
-        name for part in args.getlist("attributes") + args.getlist("attributes[]") for name in part.split(",")
-    ]
+    lists = args.getlist("attributes") + args.getlist("attributes[]")
+    wanted = {name for part in lists for name in part.split(",") if name}
     if wanted:
         described = {name: value for name, value in every.items() if name in wanted or name == "id"}
     else:

@@ -131,13 +131,16 @@ def _once(call: Call, timeout: float, allow_private: bool, resolver: Resolver) -
     if not addresses or not (allow_private or all(map(is_public, addresses))):
         raise CallRefused("the host is not on the public internet")
     connection = _Pinned(host, port, addresses[0], timeout, secure)
-    deadline = threading.Timer(timeout, _cut, (connection,))
+    late = threading.Event()
+    deadline = threading.Timer(timeout, _cut, (connection, late))
     deadline.daemon = True
     deadline.start()
     try:
         connection.request(call.method, target, call.body or None, dict(call.headers))
         response = connection.getresponse()
         response.read(MAX_RESPONSE)
+        if late.is_set():
+            raise CallFailed("no answer in time")
         return response.status, response.getheader("Location")
     except (OSError, http.client.HTTPException):
         raise CallFailed("no answer") from None
@@ -148,8 +151,9 @@ def _once(call: Call, timeout: float, allow_private: bool, resolver: Resolver) -
         connection.close()
 
 
-def _cut(connection: Any) -> None:
-    """End a connection from another thread: whoever waits for it gets an error."""
+def _cut(connection: Any, late: threading.Event) -> None:
+    """End a connection from another thread: whoever waits for it gets an error, or an end too early."""
+    late.set()
     sock = connection.sock
     if sock is not None:
         try:

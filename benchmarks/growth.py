@@ -1,0 +1,109 @@
+"""The same queries at a tenth of the size, at the size, and at four times the size, side by side."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import pairwise
+from statistics import median
+
+from benchmarks.asking import Adapter, Bubble, Flextype, Fliplet
+from benchmarks.bench import Bench
+from benchmarks.films import films
+from benchmarks.lines import GROWTH_LINES
+from benchmarks.load import Latency, latency
+from benchmarks.processes import Server, stopping
+from benchmarks.questions import Films
+from benchmarks.report import Section, Table, Verdict, milliseconds, significant, times
+from benchmarks.sites import Site, make_site, memory, serve
+
+MOST = 2.0
+"""Times the latency at the size before."""
+
+
+def section(bench: Bench) -> Section:
+    """Measure at three sizes; the servers of the two others run only for this."""
+    told = Section("growth")
+    size = bench.extent.size
+    with ExitStack() as stack:
+        places = [
+            _another(bench, stack, size // 10, told),
+            (bench.films, bench.site, bench.server),
+            _another(bench, stack, size * 4, told),
+        ]
+        found: dict[tuple[str, str], list[list[Latency]]] = {}
+        for line in GROWTH_LINES:
+            for dialect in (Flextype, Fliplet, Bubble):
+                sets = [
+                    _requests(line, films_, dialect(site.tokens), server) for films_, site, server in places
+                ]
+                if not all(sets):
+                    continue
+                rounds: list[list[Latency]] = [[] for _ in places]
+                for _ in range(bench.extent.rounds):
+                    for number, (_, _, server) in enumerate(places):
+                        rounds[number].append(latency(server.address, sets[number], bench.extent.seconds))
+                found[line, dialect.title] = rounds
+    for (line, dialect_title), rounds in found.items():
+        told.verdicts.append(
+            _verdict(f"{line}, {dialect_title}", [len(each) for each, _, _ in places], rounds)
+        )
+    columns = ["", *(f"{len(each):,}" for each, _, _ in places), "growth"]
+    rows = [
+        [f"{line}, {title}", *(milliseconds(_p50(each)) for each in rounds), _steps(rounds)]
+        for (line, title), rounds in found.items()
+    ]
+    note = "Median latency of a page of 20, one connection. More than a page matches at every size."
+    told.figures.append(Table("Growth", columns, rows, note))
+    return told
+
+
+def _another(bench: Bench, stack: ExitStack, size: int, told: Section) -> tuple[Films, Site, Server]:
+    """A site of another size, served until the stack unwinds."""
+    site = make_site(bench.folder / f"site-{size}", size)
+    server, start = serve(site, bench.folder / f"flatdata-{size}.log")
+    stack.enter_context(stopping(server))
+    known = Films(films(size))
+    gc.freeze()
+    settled = server.wait_until_quiet()
+    worker = memory(server)["worker"]
+    told.notes.append(
+        f"{size:,} films: first start {significant(start.seconds)} s, word index {significant(settled)} s "
+        f"more, worker {worker.rss:,.0f} MB"
+    )
+    return known, site, server
+
+
+def _requests(line: str, known: Films, adapter: Adapter, server: Server) -> list[bytes]:
+    """The requests of a line, their answers checked; empty if the API cannot ask them."""
+    encoded = []
+    for question in GROWTH_LINES[line](known):
+        request = adapter.ask(question)
+        if request is None:
+            return []
+        known.check(question, adapter.read(question, server.ask(request)))
+        encoded.append(request.encode(server.address))
+    return encoded
+
+
+def _p50(rounds: Sequence[Latency]) -> float:
+    return median(each.p50 for each in rounds)
+
+
+def _factors(rounds: Sequence[Sequence[Latency]]) -> list[float]:
+    return [
+        median(more.p50 / less.p50 for less, more in zip(before, after, strict=True))
+        for before, after in pairwise(rounds)
+    ]
+
+
+def _steps(rounds: Sequence[Sequence[Latency]]) -> str:
+    return ", ".join(times(each) for each in _factors(rounds))
+
+
+def _verdict(work: str, sizes: Sequence[int], rounds: Sequence[Sequence[Latency]]) -> Verdict:
+    at = ", ".join(f"{size:,}" for size in sizes)
+    factors = _factors(rounds)
+    target = f"growth below {significant(MOST)} × at each step"
+    return Verdict(f"{work}, at {at}", target, _steps(rounds), max(factors) < MOST)

@@ -1,0 +1,376 @@
+"""Files: upload, names and types, rights, encryption at rest (reference/fliplet.md §8)."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import eventually
+from fliplet_api import DataSources, denial, new_token
+
+from flatdata.store.media import Media, MediaRefused, Owner, safe_name, type_of
+from flatdata.store.sealed import CHUNK, KeyUnusable, SealBroken, Sealer, key_name, parse_key, unseal
+
+KEY = bytes(range(32))
+OWNER = Owner(source_id=1, app_id=None, organization_id=1, user_id=None)
+
+
+@pytest.fixture
+def api(server: Any) -> DataSources:
+    return DataSources(server)
+
+
+def upload(api: DataSources, source: int, name: str, content: bytes = b"content") -> Any:
+    answer = api.put(f"/data-sources/{source}/data", files={"file": (name, content)})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["data"]
+
+
+# --- names and types, pure ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "safe"),
+    [
+        ("photo.jpg", "photo.jpg"), ("../../etc/passwd", "passwd"), ("C:\\x\\y.png", "y.png"), ("", "file"),
+        ("..", "file"), (".htaccess", "file.htaccess"), ("a\r\nSet-Cookie: x.txt", "a_Set-Cookie_ x.txt"),
+        ("a\x00.jpg", "a_.jpg"), ("\u202egpj.exe", "gpj.exe"), ("a/b\\", "file"),
+        ("Ünï cödé.PNG", "Ünï cödé.PNG"),
+        ("a" * 400 + ".jpg", "a" * 146 + ".jpg"), ("%2e%2e%2fx.txt", "_2e_2e_2fx.txt"),
+        ("a\u0308.txt", "ä.txt"),
+        (". .", "file"), ('"<>|.txt', "_.txt"),
+    ],
+)  # fmt: skip
+def test_names_are_made_safe(given: str, safe: str) -> None:
+    assert safe_name(given) == safe
+    assert safe_name(safe) == safe
+
+
+@pytest.mark.parametrize(
+    ("name", "type"),
+    [
+        ("a.jpg", "image/jpeg"), ("a.JPG", "image/jpeg"), ("a.svg", "application/octet-stream"),
+        ("a.html", "application/octet-stream"), ("a.jpg.html", "application/octet-stream"),
+        ("a", "application/octet-stream"), ("a.xml", "application/octet-stream"),
+        ("a.pdf", "application/pdf"),
+    ],
+)  # fmt: skip
+def test_types_follow_from_names(name: str, type: str) -> None:
+    assert type_of(name) == type
+
+
+# --- encryption, pure ---------------------------------------------------------------------------------
+
+
+def sealed(content: bytes, key: bytes = KEY) -> bytes:
+    file = io.BytesIO()
+    sealer = Sealer(file, key)
+    for start in range(0, len(content), 1000):
+        sealer.write(content[start : start + 1000])
+    sealer.finish()
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 3 * CHUNK + 17])
+def test_what_is_sealed_is_read_back(size: int) -> None:
+    content = os.urandom(size)
+    data = sealed(content)
+    assert b"".join(unseal(io.BytesIO(data), KEY)) == content
+    assert size < 16 or content[:16] not in data
+    assert sealed(content) != data
+
+
+def test_a_sealed_file_that_was_changed_is_not_read() -> None:
+    data = sealed(b"x" * (2 * CHUNK + 10))
+    head, step = 40, CHUNK + 16
+    chunks = [data[head + step * number : head + step * (number + 1)] for number in range(3)]
+    wrong = {
+        "flipped": data[:100] + bytes([data[100] ^ 1]) + data[101:],
+        "cut within a chunk": data[:-1],
+        "cut between chunks": data[: head + step],
+        "swapped": data[:head] + chunks[1] + chunks[0] + chunks[2],
+        "repeated": data[:head] + chunks[0] + chunks[0] + chunks[2],
+        "longer": data + b"x",
+        "other salt": data[:10] + bytes([data[10] ^ 1]) + data[11:],
+        "no header": data[20:],
+        "empty": b"",
+    }
+    for changed in wrong.values():
+        with pytest.raises(SealBroken):
+            b"".join(unseal(io.BytesIO(changed), KEY))
+    with pytest.raises(SealBroken):
+        b"".join(unseal(io.BytesIO(data), bytes(32)))
+
+
+def test_keys_are_hex_or_base64() -> None:
+    assert parse_key(KEY.hex()) == parse_key(base64.b64encode(KEY).decode() + "\n") == KEY
+    for wrong in ("", "short", "zz" * 32, base64.b64encode(b"x" * 31).decode(), "ü" * 32):
+        with pytest.raises(KeyUnusable):
+            parse_key(wrong)
+    assert key_name(KEY) != key_name(bytes(32))
+
+
+# --- the folder of files ------------------------------------------------------------------------------
+
+
+def media(tmp_path: Path, key: bytes | None = None, max_bytes: int = 1000) -> Media:
+    return Media(tmp_path / "media", max_bytes, lambda: key)
+
+
+def test_a_file_that_is_too_large_leaves_nothing(tmp_path: Path) -> None:
+    files = media(tmp_path, max_bytes=10)
+    upload = files.upload("a.txt", encrypt=False)
+    upload.write(b"x" * 10)
+    with pytest.raises(MediaRefused):
+        upload.write(b"x")
+    upload.discard()
+    assert list((tmp_path / "media").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.exe", "a.EXE", "a.jpg.sh", "x.php", "a.zip", "../a.bat"])
+def test_types_that_are_not_taken(tmp_path: Path, name: str) -> None:
+    with pytest.raises(MediaRefused):
+        media(tmp_path).upload(name, encrypt=False)
+
+
+def test_descriptions_that_were_edited_point_nowhere_else(tmp_path: Path) -> None:
+    files = media(tmp_path)
+    upload = files.upload("a.txt", encrypt=False)
+    upload.write(b"x")
+    kept = upload.keep(OWNER)
+    path = tmp_path / "media" / f"{kept.id}.yaml"
+    good = path.read_text(encoding="utf-8")
+    (tmp_path / "secret").write_text("secret", encoding="utf-8")
+    for changed in (
+        good.replace("name: a.txt", "name: ../../secret"), good.replace("id: 1", "id: 2"), "[]", "x: [", "",
+        good + "more: 1\n", good.replace("size: 1", "size: x"), good.replace(": false", ": 0"),
+    ):  # fmt: skip
+        path.write_text(changed, encoding="utf-8")
+        assert files.get(kept.id) is None, changed
+    path.write_text(good, encoding="utf-8")
+    content = tmp_path / "media" / "1" / "a.txt"
+    content.unlink()
+    content.symlink_to(tmp_path / "secret")
+    found = files.get(kept.id)
+    assert found is not None
+    with pytest.raises(OSError, match=r"."):
+        files.read(found)
+
+
+def test_ids_are_not_given_twice(tmp_path: Path) -> None:
+    first, second = media(tmp_path), media(tmp_path)
+    ids = []
+    for files in (first, second, first, second):
+        upload = files.upload("a.txt", encrypt=False)
+        ids.append(upload.keep(OWNER).id)
+    assert ids == [1, 2, 3, 4]
+
+
+# --- over HTTP ----------------------------------------------------------------------------------------
+
+
+def test_files_are_downloads_whatever_they_are(api: DataSources) -> None:
+    source = api.create()
+    for name, type in (("x.svg", "application/octet-stream"), ("x.html", "application/octet-stream"),
+                       ("photo.jpg", "image/jpeg")):  # fmt: skip
+        data = upload(api, source, name, b"<script>alert(1)</script>")
+        answer = api.server.session.get(data["file"], headers={"Auth-token": api.token}, timeout=10)
+        assert answer.content == b"<script>alert(1)</script>"
+        assert answer.headers["Content-Type"] == type
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+
+
+def test_what_is_known_of_a_file(api: DataSources) -> None:
+    source = api.create()
+    data = upload(api, source, "Ünï cödé & co.jpg", b"12345")
+    answer = api.get(f"/media/files/{data['fileMediaFileId']}")
+    file = answer.json()["file"]
+    assert (file["id"], file["name"], file["size"]) == (1, "Ünï cödé _ co.jpg", 5)
+    assert (file["contentType"], file["isEncrypted"], file["organizationId"]) == ("image/jpeg", False, 1)
+    assert file["url"] == data["file"]
+    assert api.get("/media").json() == {"folders": [], "files": [file]}
+    assert api.get("/media/files/1/contents").content == b"12345"
+    for path in ("2", "0", "x", "-1", "9" * 30, "..%2f1"):
+        assert api.get(f"/media/files/{path}").status_code in (400, 404)
+        assert api.get(f"/media/files/{path}/contents").status_code in (400, 404)
+
+
+def test_a_file_is_read_with_the_rights_of_its_source(api: DataSources, server: Any) -> None:
+    client = DataSources(server, new_token(server, organization_id=1)[0])
+    source = client.create("Mine")
+    file = upload(client, source, "a.txt")["fileMediaFileId"]
+    path = f"/media/files/{file}/contents"
+    other = DataSources(server, new_token(server, organization_id=1)[0])
+    assert client.get(path).status_code == 200
+    assert other.get(path).status_code == 404
+    assert DataSources(server, "").get(path).status_code == 401
+    assert other.get("/media").json()["files"] == []
+    client.put(f"/data-sources/{source}", {"public": True})
+    assert DataSources(server, "").get(path).content == b"content"
+    client.put(f"/data-sources/{source}", {"public": False, "accessRules": []})
+    assert client.get(path).status_code == 404
+    assert api.get(path).status_code == 200
+
+
+def test_a_file_of_a_row_that_may_not_be_read(api: DataSources, server: Any) -> None:
+    user = {"Email": "anna@example.org"}
+    anna = DataSources(server, new_token(server, organization_id=1, user=user)[0])
+    rules = [{"type": "select", "allow": "loggedIn", "require": [{"Email": {"equals": "{{user.[Email]}}"}}]}]
+    source = api.create("Own", accessRules=rules)
+    files = []
+    for email in ("anna@example.org", "bert@example.org"):
+        answer = api.put(f"/data-sources/{source}/data", data={"Email": email}, files={"f": ("a.txt", b"x")})
+        files.append(answer.json()["data"]["fMediaFileId"])
+    assert [anna.get(f"/media/files/{file}/contents").status_code for file in files] == [200, 404]
+    hidden = [{"type": "select", "allow": "all", "exclude": ["f"]}]
+    api.put(f"/data-sources/{source}", {"accessRules": hidden})
+    assert anna.get(f"/media/files/{files[0]}/contents").status_code == 404
+
+
+def test_lists_of_files(api: DataSources) -> None:
+    source = api.create()
+    parts = [("Receipt[]", ("a.jpg", b"a")), ("Receipt[]", ("b.jpg", b"b")), ("one", ("c.jpg", b"c"))]
+    made = api.put(f"/data-sources/{source}/data", data={"Tag[]": ["x", "y"], "n": "1"}, files=parts).json()
+    data = made["data"]
+    assert data["Tag"] == ["x", "y"]
+    assert data["ReceiptMediaFileId"] == [1, 2]
+    assert [url.rsplit("/", 1)[1] for url in data["Receipt"]] == ["a.jpg", "b.jpg"]
+    assert data["oneMediaFileId"] == 3
+    path = f"/data-sources/{source}/data/{made['id']}"
+    more = [("Receipt[]", ("d.jpg", b"d"))]
+    assert api.put(path, files=more).json()["data"]["ReceiptMediaFileId"] == [1, 2, 4]
+    schema = {"_flSchema": '{"Receipt": {"append": false}}'}
+    changed = api.put(path, data=schema, files=more).json()["data"]
+    assert changed["ReceiptMediaFileId"] == [5]
+    assert "_flSchema" not in changed
+
+
+@pytest.mark.settings(**{"fliplet.media_max_bytes": 5000})
+def test_uploads_that_are_refused_leave_nothing(api: DataSources, server: Any, site_dir: Path) -> None:
+    source = api.create("Full")
+    base = f"/data-sources/{source}/data"
+    assert api.put(base, files={"f": ("a.jpg", b"x" * 5001)}).status_code == 422
+    assert api.put(base, files=[("a", ("a.jpg", b"x")), ("b", ("b.exe", b"x"))]).status_code == 422
+    assert api.put(base, files={"_flSchema": ("a.jpg", b"x")}).status_code == 400
+    assert api.put(base, data={"_flSchema": "["}, files={"f": ("a.jpg", b"x")}).status_code == 400
+    assert api.put(base, data={"_meta": "x"}, files={"f": ("a.jpg", b"x")}).status_code == 400
+    assert api.put(f"{base}/999", files={"f": ("a.jpg", b"x")}).status_code == 404
+    stranger = DataSources(server, new_token(server, organization_id=1)[0])
+    answer = stranger.put(base, files={"f": ("a.jpg", b"x")})
+    assert (answer.status_code, answer.json()) == (400, denial("Full", source, "write"))
+    assert api.rows(source) == []
+    assert [path.name for path in (site_dir / "media").rglob("*") if path.is_file()] == []
+
+
+def test_malformed_forms(api: DataSources) -> None:
+    source = api.create()
+    path = f"/data-sources/{source}/data"
+    headers = {"Auth-token": api.token}
+    for type, body in (
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=x", b""),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nhello"),
+        ("multipart/form-data; boundary=x", b"--x\r\nno header\r\n\r\n--x--"),
+        ("multipart/form-data; boundary=" + "y" * 300, b"--y"),
+    ):
+        answer = api.request("PUT", path, data=body, headers={**headers, "Content-Type": type})
+        assert answer.status_code == 400, (type, body, answer.text)
+    many = [(f"f{number}", (None, "x")) for number in range(1_100)]
+    assert api.request("PUT", path, files=many).status_code == 413
+    assert api.rows(source) == []
+
+
+def test_an_empty_file_field_is_no_file(api: DataSources) -> None:
+    source = api.create()
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+        b'--x\r\nContent-Disposition: form-data; name="f"; filename=""\r\n\r\n\r\n--x--\r\n'
+    )
+    headers = {"Auth-token": api.token, "Content-Type": "multipart/form-data; boundary=x"}
+    answer = api.request("PUT", f"/data-sources/{source}/data", data=body, headers=headers)
+    assert answer.json()["data"] == {"a": "1"}
+
+
+def test_encrypted_files(site_dir: Path, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLATDATA_ENCRYPTION_KEY", KEY.hex())
+    api = DataSources(serve(site_dir))
+    source = api.create("Secret", encrypted=True)
+    content = os.urandom(200_000)
+    data = upload(api, source, "a.pdf", content)
+    assert data["fileMediaFileId"] == 1
+    stored = (site_dir / "media" / "1" / "a.pdf").read_bytes()
+    assert len(stored) > len(content)
+    assert content[:64] not in stored
+    assert api.get("/media/files/1").json()["file"]["isEncrypted"] is True
+    answer = api.get("/media/files/1/contents")
+    assert (answer.content, answer.headers["Content-Length"]) == (content, "200000")
+    plain = upload(api, api.create("Open"), "b.pdf", b"plain")
+    assert (site_dir / "media" / str(plain["fileMediaFileId"]) / "b.pdf").read_bytes() == b"plain"
+    monkeypatch.setenv("FLATDATA_ENCRYPTION_KEY", bytes(32).hex())
+    assert api.get("/media/files/1/contents").status_code == 503
+    (site_dir / "media" / "1" / "a.pdf").write_bytes(stored[:100])
+    monkeypatch.setenv("FLATDATA_ENCRYPTION_KEY", KEY.hex())
+    assert api.get("/media/files/1/contents").status_code == 500
+    for wrong in ("", "nonsense"):
+        monkeypatch.setenv("FLATDATA_ENCRYPTION_KEY", wrong)
+        assert api.put(f"/data-sources/{source}/data", files={"f": ("a.pdf", b"x")}).status_code == 503
+    assert len(api.rows(source)) == 1
+
+
+@pytest.mark.settings(**{"fliplet.encrypt_media": True})
+def test_a_site_that_encrypts_all_files(
+    api: DataSources, monkeypatch: pytest.MonkeyPatch, site_dir: Path
+) -> None:
+    monkeypatch.setenv("FLATDATA_ENCRYPTION_KEY", base64.b64encode(KEY).decode())
+    upload(api, api.create(), "a.txt", b"plain text")
+    assert b"plain text" not in (site_dir / "media" / "1" / "a.txt").read_bytes()
+    assert api.get("/media/files/1/contents").content == b"plain text"
+
+
+def test_a_large_file_is_never_held_whole(api: DataSources) -> None:
+    source = api.create()
+    upload(api, source, "warm.mp4", b"x")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    size = 100 * 1024 * 1024
+
+    def body() -> Any:
+        yield b'--x\r\nContent-Disposition: form-data; name="f"; filename="a.mp4"\r\n\r\n'
+        for _ in range(size // 65536):
+            yield bytes(65536)
+        yield b"\r\n--x--\r\n"
+
+    class Body:
+        def __len__(self) -> int:
+            return sum(len(part) for part in (b'--x\r\nContent-Disposition: form-data; name="f"; '
+                       b'filename="a.mp4"\r\n\r\n', b"\r\n--x--\r\n")) + size  # fmt: skip
+
+        def __iter__(self) -> Any:
+            return body()
+
+    headers = {"Auth-token": api.token, "Content-Type": "multipart/form-data; boundary=x"}
+    answer = api.request("PUT", f"/data-sources/{source}/data", data=Body(), headers=headers, timeout=120)
+    assert answer.status_code == 201, answer.text
+    got = 0
+    url = answer.json()["data"]["f"]
+    with api.server.session.get(url, headers={"Auth-token": api.token}, stream=True, timeout=60) as contents:
+        for chunk in contents.iter_content(65536):
+            got += len(chunk)
+    assert got == size
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 40 * 1024  # KiB
+
+
+def test_purging_a_source_removes_its_files(api: DataSources, site_dir: Path) -> None:
+    source = api.create()
+    upload(api, source, "a.txt")
+    api.delete(f"/data-sources/{source}")
+    assert api.get("/media/files/1").status_code == 404
+    api.delete(f"/data-sources/deleted/{source}")
+    eventually(lambda: list((site_dir / "media").iterdir()) == [])
