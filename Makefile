@@ -6,7 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: serve test docs clean
+# What `make bench` measures: so many films, in so many rounds.
+SIZE ?= 50000
+ROUNDS ?= 5
+
+.PHONY: serve test docs bench clean
 
 serve: $(VENV)/.installed
 	$(BIN)/flatdata serve --dev-tokens
@@ -21,8 +25,13 @@ test: $(VENV)/.installed-test
 docs: $(VENV)/.installed
 	$(BIN)/python -m flatdata.cli.documentation docs
 
+# Needs Linux, and a machine on which nothing else runs; benchmarks/README.md says more.
+bench: $(VENV)/.installed
+	@command -v wrk > /dev/null || $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install --yes wrk
+	$(BIN)/python -m benchmarks.run --size $(SIZE) --rounds $(ROUNDS)
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info benchmarks/.peers
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

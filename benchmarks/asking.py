@@ -59,11 +59,19 @@ class Flextype:
         self._collection = collection
 
     def ask(self, question: Question) -> Request | None:
-        """`options[...]` as PHP takes them apart."""
+        """Neither words nor counts can be asked for."""
         if question.name is not None:
-            return self.fetch(f"{self._collection}/{question.name}", {})
+            return self.entry(question.name)
         if question.words or question.counts is not None:
             return None
+        return self.collection(question)
+
+    def entry(self, name: str) -> Request:
+        """A fetch of one film."""
+        return self.fetch(f"{self._collection}/{name}", {})
+
+    def collection(self, question: Question) -> Request:
+        """A fetch of the films that pass a filter: `options[...]` as PHP takes them apart."""
         options: dict[str, str] = {"[collection]": "true"}
         for number, test in enumerate(question.tests):
             where = f"[filter][where][{number}]"

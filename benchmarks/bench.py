@@ -65,6 +65,11 @@ class Bench:
         """Take over a server of the site that was started elsewhere."""
         self._server = server
 
+    def settle(self, seconds: float) -> None:
+        """Wait until flatdata, if it runs, has nothing left to do, at most so long."""
+        if self._server is not None and self._server.process.poll() is None:
+            self._server.wait_until_quiet(seconds)
+
     def stop_server(self) -> None:
         """Stop flatdata."""
         if self._server is not None:

@@ -79,6 +79,8 @@ def _requests(line: str, known: Films, adapter: Adapter, server: Server) -> list
     """The requests of a line, their answers checked; empty if the API cannot ask them."""
     encoded = []
     for question in GROWTH_LINES[line](known):
+        if not known.matching(question):
+            continue
         request = adapter.ask(question)
         if request is None:
             return []

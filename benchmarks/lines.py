@@ -131,7 +131,7 @@ LINES: Final = (
     Line("full text, two words", _two_words, 5.0),
     Line("sort of all by a number", _sorted_by("rating"), 5.0),
     Line("sort of all by text", _sorted_by("title"), 5.0),
-    Line("page 2,000 of a sort", _far_page, 5.0),
+    Line("page 2,000 of a sort (beyond 80 % of all)", _far_page, 5.0),
     Line(f"`in` with {MANY} values", _in_many, 5.0),
     Line("negation", _negation, 5.0),
     Line("group by: 20 groups with their entries", _groups, 5.0),

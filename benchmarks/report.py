@@ -126,7 +126,7 @@ def machine(folder: Path) -> dict[str, str]:
         "commit": _commit(),
         "processor": f"{os.cpu_count()} × {_processor()}",
         "memory": f"{int(memory.split()[1]) / 1e6:.0f} GB",
-        "file system": _output("stat", "-f", "-c", "%T", str(folder)),
+        "file system": _output("df", "--output=fstype", str(folder)).split()[-1],
         "kernel": platform.release(),
         "Python": platform.python_version(),
         "libraries": ", ".join(f"{name} {version(name)}" for name in libraries),

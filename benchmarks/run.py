@@ -19,6 +19,7 @@ from benchmarks.report import Section, Table, at_most, machine, page
 HERE: Final = Path(__file__).parent
 PEERS_FOLDER: Final = HERE / ".peers"
 MEMORY_MB: Final = 300.0
+_QUIET_SECONDS: Final = 120.0
 
 Part = Callable[[Bench], Section | list[Section]]
 
@@ -72,6 +73,7 @@ def run(extent: Extent, parts: Sequence[str], folder: Path) -> str:
         for name in parts:
             _say(f"{time.monotonic() - begun:6.0f} s  {name}")
             try:
+                bench.settle(_QUIET_SECONDS)
                 found = PARTS[name](bench)
                 told += found if isinstance(found, list) else [found]
             except (LoadFailed, WrongAnswer, StartFailed, OSError) as error:

@@ -174,8 +174,7 @@ def _switch(bench: Bench, branch: str, count: int, visible: bool) -> tuple[float
     flextype = Flextype(bench.site.tokens)
     stop, reads, failures = threading.Event(), list[float](), list[Exception]()
     names = list(bench.films.by_name)[:200]
-    asked = [flextype.ask(Question(name=name)) for name in names]
-    encoded = [request.encode(bench.server.address) for request in asked if request is not None]
+    encoded = [flextype.entry(name).encode(bench.server.address) for name in names]
 
     def read() -> None:
         try:
@@ -201,9 +200,9 @@ def _switch(bench: Bench, branch: str, count: int, visible: bool) -> tuple[float
 
 def _last_of(flextype: Flextype, count: int) -> Request:
     """A question that is answered once there are `count` films from elsewhere."""
-    request = flextype.ask(Question(tests=(Test("country", "equal", _ELSEWHERE),), offset=count - 1, limit=1))
-    assert request is not None
-    return request
+    return flextype.collection(
+        Question(tests=(Test("country", "equal", _ELSEWHERE),), offset=count - 1, limit=1)
+    )
 
 
 def _wait_for(bench: Bench, request: Request, status: int) -> None:

@@ -92,10 +92,8 @@ def _check_created(bench: Bench) -> None:
     for number in range(20):
         name = f"{run}-{number:08d}"
         created = bench.server.ask(flextype.create_named(film, name))
-        question = Question(name=name)
-        request = flextype.ask(question)
-        assert request is not None
-        if created.status != 200 or flextype.read(question, bench.server.ask(request)) != Found((name,)):
+        found = bench.server.ask(flextype.entry(name))
+        if created.status != 200 or flextype.read(Question(name=name), found) != Found((name,)):
             raise WrongAnswer(f"{name} was not there after it had been created")
 
 

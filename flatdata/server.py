@@ -109,7 +109,7 @@ def _tell(settings: Settings, root: Path, out: TextIO, started: float) -> None:
     seconds = time.monotonic() - started
     print(
         f"flatdata: http://{settings.host}:{settings.port} serves {root}: {status.entries} entries, "
-        f"{len(status.problems)} problems, opened in {seconds:.1f} s",
+        f"{status.sources} sources, {len(status.problems)} problems, opened in {seconds:.1f} s",
         file=out,
         flush=True,
     )

@@ -28,6 +28,7 @@ from flatdata.store.store import Store
 KeeperMode = Literal["process", "inline", "off"]
 
 _POLL_SECONDS: Final = 0.02
+_FOLLOW_SECONDS: Final = 60.0
 
 logger = logging.getLogger("flatdata.site")
 
@@ -143,6 +144,9 @@ class Site:
             # This process serves one site: what is loaded stays, and need not be looked at for garbage.
             gc.freeze()
             self._open()
+            # A worker that nobody asks anything must not fall behind the oldest record that is kept.
+            while not self._closing.wait(_FOLLOW_SECONDS):
+                self.store.follow()
         except (FlatdataError, OSError) as error:
             logger.exception("the site cannot be opened", exc_info=error)
 
@@ -213,8 +217,8 @@ class Site:
             return {"status": status.phase, "done": status.done, "total": status.total}
         return {
             "status": "ok",
-            "entries": len(self.store.state.entries),
-            "sources": len(self.store.manifests()),
+            "entries": len(self.store.state.entries) - len(self.store.manifests()),
+            "sources": len(self.sources.all()),
             "problems": len(status.problems),
         }
 

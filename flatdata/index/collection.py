@@ -64,12 +64,6 @@ class Collection:
             for structure in self._structures.values():
                 structure.change(old, new)
 
-    def forget(self) -> None:
-        """Drop the structures, before so many changes that making them again is cheaper. Under the lock."""
-        self._structures.clear()
-        for journal in self._journals:
-            journal.append((None, None))
-
     def build(self, wanted: Iterable[Key]) -> None:
         """See to it that structures are there, making those that are not in one pass. Without the lock.
 
@@ -126,7 +120,7 @@ class Collection:
         finally:
             with self._lock:
                 self._journals = [other for other in self._journals if other is not journal]
-                if len(journal) < BULK and (None, None) not in journal:
+                if len(journal) < BULK:
                     for structure in made.values():
                         for old, new in journal:
                             structure.change(old, new)

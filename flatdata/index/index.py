@@ -84,11 +84,6 @@ class Index:
         """Let go of the word index's files."""
         self._words.close()
 
-    def prepare_bulk(self, slug: str) -> None:
-        """Say that most entries below `slug` are about to change. Under the state's lock."""
-        if (collection := self._collections.get(slug)) is not None:
-            collection.forget()
-
     def _collection(self, slug: str) -> Collection:
         collection = self._collections.get(slug)
         if collection is None:

@@ -152,7 +152,8 @@ class Keeper:
     def _tell(self, phase: str) -> None:
         status = self.status
         status.phase = phase
-        status.entries = len(self.store.state.entries)
+        status.sources = len(self.store.manifests())
+        status.entries = len(self.store.state.entries) - status.sources
         problems = [*self._passed_over, *(problem for _, problem in self._broken.values())]
         status.problems = [ProblemReport(p.path, p.reason, p.line) for p in problems]
         if self._words is not None:

@@ -36,7 +36,7 @@ from flatdata.query.tree import (
 
 FEW: Final = 64
 """Candidates up to which looking at each is cheaper than making a large set."""
-WORD_VIEWS: Final = frozenset({"data", "content", "fliplet", "bubble"})
+WORD_VIEWS: Final = frozenset({"data", "content", "fliplet", "bubble:column"})
 """Views whose fields read the stored strings at their paths, as the word index has them."""
 _NONE: Final = BitMap()
 

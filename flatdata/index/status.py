@@ -31,6 +31,7 @@ class KeeperStatus(msgspec.Struct):
     done: int = 0
     total: int = 0
     entries: int = 0
+    sources: int = 0
     problems: list[ProblemReport] = []
     words_seq: int = 0
     words_entries: int = 0

@@ -110,7 +110,7 @@ class Containing:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Entries whose strings at the field's path hold all of `stems`, as `flatdata.index.words.analyse` gives them.
+    """Entries whose strings at the field's path hold all of `stems` (see `flatdata.index.words.analyse`).
 
     The field's path `*` stands for all strings of the entry. `exact` says that having the stems is the same
     as matching; the index still leaves entries that its words are behind of to the evaluator.

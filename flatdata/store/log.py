@@ -70,6 +70,8 @@ class Effect(msgspec.Struct, omit_defaults=True):
     old_meta: ImageJson = msgspec.UNSET
     images: dict[str, msgspec.Raw] = {}
     """For `rmtree`: what was below, slug by slug."""
+    image_metas: dict[str, msgspec.Raw] = {}
+    """For `rmtree`: the `_meta` of those that had any."""
 
 
 class Record(msgspec.Struct, omit_defaults=True):

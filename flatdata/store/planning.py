@@ -166,8 +166,13 @@ def _delete_tree(change: DeleteTree, view: View) -> Effect:
     check_slug(change.slug)
     if not view.exists(change.slug):
         raise EntryMissing(change.slug)
-    images = {entry.slug: msgspec.Raw(entry.body) for entry in view.state.below(change.slug)}
-    return Effect("rmtree", change.slug, images=images)
+    below = list(view.state.below(change.slug))
+    return Effect(
+        "rmtree",
+        change.slug,
+        images={entry.slug: msgspec.Raw(entry.body) for entry in below},
+        image_metas={entry.slug: msgspec.Raw(entry.meta_body) for entry in below if entry.meta_body},
+    )
 
 
 def _check_transfer(change: Move | Copy, view: View, disk: Disk) -> None:

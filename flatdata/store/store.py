@@ -85,6 +85,7 @@ class Store:
         self._writer = threading.Lock()
         self._commits = CommitQueue(self._write_batch)
         self._last_id = 0
+        self._untold: deque[Record] = deque()
         with self.locked():
             self.recover(opening=True)
 
@@ -126,9 +127,11 @@ class Store:
 
     def follow(self) -> None:
         """Take over what other processes have published. Costs next to nothing if that is nothing."""
-        if self.log.head() == self.position:
-            return
-        followed = []
+        if self.log.head() != self.position:
+            self._follow()
+            self._tell_listeners()
+
+    def _follow(self) -> None:
         with self.state.lock:
             head = self.log.head()
             if head == self.position:
@@ -136,12 +139,17 @@ class Store:
             for record, position in self.log.read(self.position, head):
                 self.state.apply(record)
                 self.position = position
-                followed.append(record)
-        self._tell(followed)
+                self._note(record)
 
-    def _tell(self, records: Iterable[Record]) -> None:
+    def _note(self, record: Record) -> None:
         if self.record_listeners:
-            for record in records:
+            self._untold.append(record)
+
+    def _tell_listeners(self) -> None:
+        """Tell listeners of the records applied since. Without locks: they may take their time."""
+        while self._untold:
+            with contextlib.suppress(IndexError):
+                record = self._untold.popleft()
                 for listener in self.record_listeners:
                     listener(record)
 
@@ -254,20 +262,26 @@ class Store:
         `parsed` holds files that were read before; they are used where the file is still the same. A file
         that cannot be understood counts as gone.
         """
-        with self._writer, self.locked():
-            self._catch_up()
-            return self._ingest(slugs, parsed or {})
+        try:
+            with self._writer, self.locked():
+                self._catch_up()
+                return self._ingest(slugs, parsed or {})
+        finally:
+            self._tell_listeners()
 
     def _catch_up(self) -> None:
         if self.log.prepare() != self.log.head():
             self.recover()
             self.log.prepare()
-        self.follow()
+        self._follow()
 
     def _write_batch(self, tickets: list[Ticket]) -> None:
-        with self._writer, self.locked():
-            self._catch_up()
-            self._write(deque(tickets))
+        try:
+            with self._writer, self.locked():
+                self._catch_up()
+                self._write(deque(tickets))
+        finally:
+            self._tell_listeners()
 
     def _write(self, waiting: deque[Ticket]) -> None:
         view = View(self.state, time.time_ns(), self._last_id)
@@ -381,7 +395,6 @@ class Store:
             if any(effect.op == "rmtree" for effect in record.changes):
                 self._discard(key, record.changes)
             ticket.finish(result)
-        self._tell(applied)
 
     def _apply(self, record: Record, key: str) -> None:
         done: list[tuple[Effect, str]] = []
@@ -399,6 +412,7 @@ class Store:
             self.log.publish(position)
             for record in records:
                 self.state.apply(record)
+                self._note(record)
             self.position = position
 
     def _discard(self, key: str, effects: list[Effect]) -> None:
@@ -414,7 +428,6 @@ class Store:
         line = encode_record(record)
         self.log.append([line], sync=False)
         self._publish([record], start + len(line))
-        self._tell([record])
         return len(effects)
 
     def _effect_of_disk(self, slug: str, parsed: Parsed | None) -> Effect | None:

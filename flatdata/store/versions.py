@@ -284,7 +284,7 @@ def _undo_put(effect: Effect, slug: str, images: Images, store: Store) -> None:
 def _undo_rmtree(effect: Effect, slug: str, images: Images, store: Store) -> None:
     for image, body in effect.images.items():
         if _is_row(image, slug):
-            images[name_of(image)] = (bytes(body), b"")
+            images[name_of(image)] = (bytes(body), bytes(effect.image_metas.get(image, b"")))
 
 
 def _undo_move(effect: Effect, slug: str, images: Images, store: Store) -> None:

@@ -128,7 +128,9 @@ class DataSourceApi:
         def plan(view: View) -> tuple[list[Change], None]:
             return self._changes(view, source.slug, wanted), None
 
-        self._site.store.commit(plan, origin=ORIGIN, who=who, action="update")
+        # An external id must stay unique among all sources; rows among those of this one.
+        reads = ("",) if wanted.address.external_id is not None else (source.slug,)
+        self._site.store.commit(plan, origin=ORIGIN, who=who, action="update", reads=reads)
         return _answer(b"")
 
     def _changes(self, view: View, slug: str, wanted: Update) -> list[Change]:

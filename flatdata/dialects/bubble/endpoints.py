@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Final
 
 from flask import Request, Response
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from flatdata.access.privacy import Grants
 from flatdata.dialects.bubble import errors
@@ -47,8 +48,11 @@ class Call:
         return thing_type, thing_type.policy.grants(self.visit.caller)
 
     def body(self) -> bytes:
-        """The bytes of the body."""
-        return self.request.get_data(cache=False)
+        """The bytes of the body. Raises RequestEntityTooLarge."""
+        data = self.request.get_data(cache=False)
+        if len(data) > self.api.settings.max_body_bytes:
+            raise RequestEntityTooLarge
+        return data
 
     def parameters(self) -> Mapping[str, Json]:
         """The parameters of a search: of the query string, and of a JSON body if there is one."""

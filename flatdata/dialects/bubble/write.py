@@ -132,4 +132,5 @@ class Writer:
             api.users_lock if emails else contextlib.nullcontext(),
         ):
             who = self.visit.creator(api.settings.app_name) or ""
-            return api.store.commit(plan_with(urls), origin=ORIGIN, who=who, action=action)
+            reads = (self.thing_type.source.slug,) if emails else ()
+            return api.store.commit(plan_with(urls), origin=ORIGIN, who=who, action=action, reads=reads)

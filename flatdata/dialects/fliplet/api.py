@@ -78,9 +78,16 @@ class Api:
         text = os.environ.get(self.settings.encryption_key_env)
         return parse_key(text) if text else None
 
-    def commit(self, caller: Caller, action: str, plan: Callable[[View], tuple[list[Change], Any]]) -> Any:
-        """Carry out a plan as one record of this dialect. Raises what `Store.commit` raises."""
-        return self.site.store.commit(plan, origin=ORIGIN, who=caller.who, action=action)
+    def commit(
+        self,
+        caller: Caller,
+        action: str,
+        plan: Callable[[View], tuple[list[Change], Any]],
+        *,
+        reads: Iterable[str] = (),
+    ) -> Any:
+        """Carry out a plan as one record of this dialect. Arguments and errors as those of `Store.commit`."""
+        return self.site.store.commit(plan, origin=ORIGIN, who=caller.who, action=action, reads=reads)
 
     def entries(self, slugs: Iterable[str]) -> list[Entry]:
         """Those of the entries that are (still) there, in this order."""

@@ -73,7 +73,7 @@ def import_rows(call: Call) -> Response:
         changes = [*deletes, *puts, *column_changes(current, prepared)]
         return changes, (slugs, [slug for slug in slugs if slug not in updated])
 
-    written, inserted = call.api.commit(call.caller, "import", plan)
+    written, inserted = call.api.commit(call.caller, "import", plan, reads=(source.slug,))
     if is_true(body.get("runHooks", append)):
         call.api.send(source, machine, INSERT, inserted, trigger)
     if not call.api.live:

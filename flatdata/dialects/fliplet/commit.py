@@ -259,7 +259,7 @@ def commit_rows(call: Call) -> Response:
         columns_changed = column_changes(current, prepared, commit.columns)
         return [*deletions, *planner.puts.values(), *columns_changed], planner.outcome
 
-    outcome = call.api.commit(call.caller, "commit", plan)
+    outcome = call.api.commit(call.caller, "commit", plan, reads=(source.slug,))
     for event, slugs in ((INSERT, outcome.inserted), (UPDATE, outcome.updated)):
         if event in commit.run_hooks:
             call.api.send(source, machine, event, slugs, commit.trigger)

@@ -152,7 +152,7 @@ def restore_version(call: Call) -> Response:
         current = live_source(view, source.slug)
         return call.api.versions.restoring(current, rows, view), None
 
-    call.api.commit(call.caller, RESTORE, plan)
+    call.api.commit(call.caller, RESTORE, plan, reads=(source.slug,))
     return answer({"version": _described(source, version, {}), "entriesCount": len(rows)})
 
 
