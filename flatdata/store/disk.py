@@ -74,6 +74,7 @@ class Disk:
         same = os.stat(tree.root).st_dev == os.stat(state_dir).st_dev
         self.scratch = str(state_dir / "scratch" if same else tree.root / SCRATCH_IN_CONTENT)
         os.makedirs(self.scratch, exist_ok=True)
+        self._guarded: set[str] = set()
 
     # --- looking --------------------------------------------------------------------------------------
 
@@ -268,8 +269,18 @@ class Disk:
             images.append((image_bytes(effect.new), image_bytes(effect.new_meta)))
         return (image.body, image.meta_body) in images
 
+    def new_record(self) -> None:
+        """Forget which folders were found to be inside the tree: another record is going to be applied."""
+        self._guarded.clear()
+
+    def _guard(self, path: str) -> None:
+        parent = os.path.dirname(path)
+        if parent not in self._guarded:
+            self.tree.guard(path)
+            self._guarded.add(parent)
+
     def _place(self, key: str, path: str) -> None:
-        self.tree.guard(path)
+        self._guard(path)
         try:
             os.rename(f"{self.scratch}/{key}", path)
         except FileNotFoundError:
@@ -283,7 +294,7 @@ class Disk:
         staged = f"{self.scratch}/{key}"
         for name, target in (("folder", self.tree.folder(slug)), ("file", self.tree.file(slug, FILE))):
             if os.path.lexists(f"{staged}/{name}"):
-                self.tree.guard(target)
+                self._guard(target)
                 self._make_parents(target)
                 os.rename(f"{staged}/{name}", target)
         self.discard(key)
@@ -293,7 +304,7 @@ class Disk:
         aside = f"{self.scratch}/{key}"
         os.makedirs(aside, exist_ok=True)
         for name, source in (("folder", self.tree.folder(slug)), ("file", self.tree.file(slug, FILE))):
-            self.tree.guard(source)
+            self._guard(source)
             with contextlib.suppress(FileNotFoundError):
                 os.rename(source, f"{aside}/{name}")
         self._prune(slug)
@@ -312,8 +323,8 @@ class Disk:
         ):
             if not os.path.lexists(source):
                 continue
-            self.tree.guard(source)
-            self.tree.guard(target)
+            self._guard(source)
+            self._guard(target)
             self._make_parents(target)
             os.rename(source, target)
 

@@ -193,6 +193,7 @@ class Store:
         self.disk.clear_scratch()
 
     def _redo(self, effect: Effect, key: str) -> None:
+        self.disk.new_record()
         try:
             self.disk.redo(effect, key)
         except OSError as error:
@@ -398,6 +399,7 @@ class Store:
 
     def _apply(self, record: Record, key: str) -> None:
         done: list[tuple[Effect, str]] = []
+        self.disk.new_record()
         try:
             for number, effect in enumerate(record.changes):
                 done.append((effect, f"{key}-{number}"))

@@ -57,11 +57,23 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class OldRow:
-    """A row as it was: the last segment of its slug, its columns, and its `_meta`."""
+    """A row as it was: the last segment of its slug, and the JSON of its columns and of its `_meta`."""
 
     name: str
-    fields: dict[str, Json]
-    meta: dict[str, Json]
+    body: bytes
+    meta_body: bytes
+
+    @property
+    def fields(self) -> dict[str, Json]:
+        """Its columns, parsed anew."""
+        fields: dict[str, Json] = msgspec.json.decode(self.body)
+        return fields
+
+    @property
+    def meta(self) -> dict[str, Json]:
+        """Its `_meta`, parsed anew; `{}` if it had none."""
+        meta: dict[str, Json] = msgspec.json.decode(self.meta_body) if self.meta_body else {}
+        return meta
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +157,8 @@ class Versions:
         with self._lock:
             with self._store.state.lock:
                 now = self._store.position
-                count = len(self._store.children(slug))
+                entries, names = self._store.state.entries, self._store.state.folders.get(slug, ())
+                count = sum(join(slug, name) in entries for name in names)
             start = self._store.log.start()
             history = self._histories.get(slug)
             if history is None or history.position < start:
@@ -180,10 +193,7 @@ class Versions:
             entries = self._store.children(source.slug)
         images = {entry.name: (entry.body, entry.meta_body) for entry in entries}
         self._undo(source.slug, version.position, now, images)
-        return [
-            OldRow(name, msgspec.json.decode(body), msgspec.json.decode(meta) if meta else {})
-            for name, (body, meta) in sorted(images.items())
-        ]
+        return [OldRow(name, *images[name]) for name in sorted(images)]
 
     def _undo(self, slug: str, start: int, stop: int, images: dict[str, tuple[bytes, bytes]]) -> None:
         effects = [
@@ -212,8 +222,7 @@ class Versions:
 
 
 def _says(entry: Entry, row: OldRow) -> bool:
-    encode = msgspec.json.encode
-    return entry.body == encode(row.fields) and entry.meta_body == (encode(row.meta) if row.meta else b"")
+    return (entry.body, entry.meta_body) == (row.body, row.meta_body)
 
 
 # --- what an effect did to a source -------------------------------------------------------------------

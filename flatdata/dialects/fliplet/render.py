@@ -18,15 +18,29 @@ Json = Any
 
 
 class _Meta(msgspec.Struct):
-    """What a row's `_meta` says, of any type, because people edit it."""
+    """What a row's `_meta` says, of any type, because people edit it; dates as the JSON they are."""
 
-    created_at: Any = None
-    updated_at: Any = None
+    created_at: msgspec.Raw = msgspec.Raw(b"null")
+    updated_at: msgspec.Raw = msgspec.Raw(b"null")
     order: Any = None
 
 
 _read_meta: Final = msgspec.json.Decoder(_Meta).decode
 _NO_META: Final = _Meta()
+
+
+def _id(entry: Entry) -> bytes:
+    """The id of a row as JSON: a number where its name is one."""
+    name = entry.name
+    if name.isdigit() and name.isascii() and name[0] != "0" and len(name) < 19:
+        return name.encode()
+    return encode_json(parse_row_id(name))
+
+
+def _date(stamp: msgspec.Raw, entry: Entry) -> bytes:
+    """A date as JSON; that of the file where the row says none."""
+    date = bytes(stamp)
+    return date if date[:1] == b'"' else encode_json(iso_ms(entry.mtime_ns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +78,11 @@ class RowStyle:
     def row(self, entry: Entry, source_id: int, data: bytes) -> bytes:
         """One row as JSON, with `data` as its columns."""
         meta = _read_meta(entry.meta_body) if entry.meta_body else _NO_META
-        created, updated = meta.created_at, meta.updated_at
         parts = b'{"id":%s,"data":%s,"createdAt":%s,"updatedAt":%s,"dataSourceId":%d' % (
-            encode_json(parse_row_id(entry.name)),
+            _id(entry),
             data,
-            encode_json(created if isinstance(created, str) else iso_ms(entry.mtime_ns)),
-            encode_json(updated if isinstance(updated, str) else iso_ms(entry.mtime_ns)),
+            _date(meta.created_at, entry),
+            _date(meta.updated_at, entry),
             source_id,
         )
         if self.deleted_at:

@@ -306,7 +306,7 @@ def get_indexes(call: Call) -> Response:
     read_field = data_field if lens.clear else visible_fields(lens.shows)
     fields = {path: read_field(path) for path in dict.fromkeys(paths)}
     found: dict[str, dict[str | None, None]] = {path: {} for path in fields}
-    for entry in all_rows(call.api, source):
+    for entry in call.api.site.store.children(source.slug):
         for path, field in fields.items():
             for value in values_of(field.read(entry)):
                 found[path].update(dict.fromkeys(map(_index_text, elements_of(value))))

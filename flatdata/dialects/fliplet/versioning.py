@@ -100,9 +100,9 @@ def version_data(call: Call) -> Response:
     found: list[Json] = []
     version = _version(call)
     for row in sorted(call.api.versions.rows(source, version), key=_place):
-        columns = row.fields if lens.clear else lens.project(row.fields)
         if limit is not None and len(found) >= limit:
             break
+        columns = row.fields if lens.clear else lens.project(row.fields)
         if matches(node, columns):
             found.append(_row(row, columns, source.id))
     return answer({"entries": found})
@@ -126,14 +126,15 @@ def _place(row: OldRow) -> tuple[bool, int, int]:
 
 
 def _row(row: OldRow, columns: Mapping[str, Json], source_id: int) -> dict[str, Json]:
-    order = row.meta.get("order")
+    meta = row.meta
+    order = meta.get("order")
     return {
         "id": parse_row_id(row.name),
         "data": columns,
         "order": order if type(order) is int else None,
         "deletedAt": None,
-        "createdAt": row.meta.get("created_at"),
-        "updatedAt": row.meta.get("updated_at"),
+        "createdAt": meta.get("created_at"),
+        "updatedAt": meta.get("updated_at"),
         "dataSourceId": source_id,
     }
 
