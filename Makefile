@@ -6,9 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-# What `make bench` measures: so many films, in so many rounds.
+# Films that `make bench` measures with. ROUNDS=3 makes it three repeated rounds.
 SIZE ?= 50000
-ROUNDS ?= 5
 
 .PHONY: serve test docs bench clean
 
@@ -28,7 +27,7 @@ docs: $(VENV)/.installed
 # Needs Linux, and a machine on which nothing else runs; benchmarks/README.md says more.
 bench: $(VENV)/.installed
 	@command -v wrk > /dev/null || $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install --yes wrk
-	$(BIN)/python -m benchmarks.run --size $(SIZE) --rounds $(ROUNDS)
+	$(BIN)/python -m benchmarks.run --size $(SIZE) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info benchmarks/.peers

@@ -29,7 +29,7 @@ FILE: Final = "BARE_FILE"
 """Environment variable: the file that `POST /append` appends to."""
 _JSON: Final = "application/json;charset=UTF-8"
 _ENVELOPE: Final = b'{"data":"%s"}'
-_PORT_SECONDS: Final = 20.0
+_START_SECONDS: Final = 20.0
 
 
 def create_app() -> Flask:
@@ -67,12 +67,7 @@ def serve_bare(folder: Path, sizes: Mapping[str, int]) -> Server:
     environment = {SIZES: msgspec.json.encode(sizes).decode(), FILE: str(folder / "bare.data")}
     command = [sys.executable, "-m", "benchmarks.bare", str(port)]
     server = start("bare route", command, port, folder / "bare.log", environment=environment)
-    try:
-        server.wait_for(get("/health"), _PORT_SECONDS)
-    except BaseException:
-        server.stop()
-        raise
-    return server
+    return server.up(get("/health"), _START_SECONDS)
 
 
 if __name__ == "__main__":

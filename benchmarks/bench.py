@@ -6,9 +6,11 @@ import contextlib
 import gc
 import itertools
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from benchmarks import sites
 from benchmarks.films import films
@@ -89,8 +91,8 @@ class Bench:
                 folder.mkdir()
                 peer.fill(folder, self.films.by_name)
                 self.peers.append((peer, peer.start(folder)))
-            except (CannotInstall, StartFailed) as error:
-                self.missing[name] = str(error)
+            except (CannotInstall, StartFailed, CalledProcessError, sqlite3.Error, OSError) as error:
+                self.missing[name] = f"{type(error).__name__}: {str(error)[-300:]}"
 
     def close(self) -> None:
         """Stop everything."""

@@ -168,6 +168,8 @@ def throughput(
     if line is None:
         raise LoadFailed(f"wrk: {done.stderr or done.stdout}")
     count, duration, failed, p50, p99 = (int(word) for word in line.split()[1:])
-    if failed or not count:
+    if not count:
+        raise LoadFailed(f"none of {connections} requests at a time was answered within {seconds:.1f} s")
+    if failed:
         raise LoadFailed(f"{failed} of {count} requests failed: {requests[0][:200]!r}")
     return Throughput(count / duration * 1e6, p50 / 1000, p99 / 1000)

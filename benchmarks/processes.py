@@ -127,8 +127,17 @@ class Server:
                 return time.perf_counter() - begun
             if seen is not None:
                 seen(answer)
-            time.sleep(0.01)
+            time.sleep(0.02)
         raise StartFailed(f"{self.name}: {self.log.read_text(errors='replace')[-2000:]}")
+
+    def up(self, request: Request, seconds: float) -> Server:
+        """Itself, once it answers a request with 200; one that does not is stopped. Raises StartFailed."""
+        try:
+            self.wait_for(request, seconds)
+        except BaseException:
+            self.stop()
+            raise
+        return self
 
     def wait_until_quiet(self, seconds: float = 600.0) -> float:
         """Wait until the server has used next to no processor for a second; how long that took."""

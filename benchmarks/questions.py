@@ -90,6 +90,7 @@ class Films:
     def __init__(self, films: Iterable[tuple[str, Film]]) -> None:
         self.by_name: dict[str, Film] = dict(films)
         self._words: dict[str, frozenset[str]] = {}
+        self._matching: dict[Question, list[str]] = {}
 
     def __len__(self) -> int:
         return len(self.by_name)
@@ -100,6 +101,11 @@ class Films:
 
     def matching(self, question: Question) -> list[str]:
         """The names of all films that a question is about, in no order that matters."""
+        if question not in self._matching:
+            self._matching[question] = self._scan(question)
+        return self._matching[question]
+
+    def _scan(self, question: Question) -> list[str]:
         stems = [stem for word in question.words for stem in analyse(word)]
         return [
             name

@@ -101,7 +101,8 @@ def page(size: int, sections: Sequence[Section], machine: Mapping[str, str], abo
         ("Ratios", [table for section in sections for table in section.ratios]),
         ("Figures", [table for section in sections for table in section.figures]),
     ):
-        parts.append(f"## {heading}")
+        if tables:
+            parts.append(f"## {heading}")
         for table in tables:
             parts += [f"### {table.title}", *([table.note] if table.note else [])]
             parts.append(_table(table.columns, table.rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -58,37 +58,51 @@ PARTS: Final[dict[str, Part]] = {
 }
 """In this order: what changes the films comes after what needs them as they were."""
 ABOUT: Final = (
-    "Made by `make bench` (benchmarks/README.md says how to read it). {rounds} rounds of {seconds} s each, "
-    "interleaved; medians of them; {minutes:.0f} minutes in all."
+    "Made by `make bench` (README.md beside this page says how to read it). {rounds} rounds of {seconds} s "
+    "each, interleaved; medians of them; {minutes:.0f} minutes in all.{missing}"
 )
 
 
-def run(extent: Extent, parts: Sequence[str], folder: Path) -> str:
-    """Run the parts; the text of RESULTS.md. A part that fails says so there, and the others go on."""
+def run(extent: Extent, parts: Sequence[str], folder: Path) -> Iterator[str]:
+    """Run the parts; the text of RESULTS.md after each of them.
+
+    A part that fails says so there, and the others go on.
+    """
     begun = time.monotonic()
     where = machine(PEERS_FOLDER)
     told: list[Section] = []
     with prepared(extent, folder) as bench:
         bench.start_peers(PEERS_FOLDER)
-        for name in parts:
-            _say(f"{time.monotonic() - begun:6.0f} s  {name}")
-            try:
-                bench.settle(_QUIET_SECONDS)
-                found = PARTS[name](bench)
-                told += found if isinstance(found, list) else [found]
-            except (LoadFailed, WrongAnswer, StartFailed, OSError) as error:
-                reason = f"failed: {type(error).__name__}: {str(error)[:500]}"
-                _say(reason)
-                told.append(Section(name, notes=[reason]))
-        told.append(_peers(bench))
         where["peers"] = ", ".join(peer.version for peer, _ in bench.peers)
-    minutes = (time.monotonic() - begun) / 60
-    _say(f"{minutes:.1f} minutes")
-    about = ABOUT.format(rounds=extent.rounds, seconds=extent.seconds, minutes=minutes)
-    return page(extent.size, told, where, about)
+        for number, name in enumerate(parts, 1):
+            _say(f"{time.monotonic() - begun:6.0f} s  {name}")
+            told += _part(bench, name)
+            yield page(
+                extent.size,
+                [*told, _of_run(bench)],
+                where,
+                ABOUT.format(
+                    rounds=extent.rounds,
+                    seconds=extent.seconds,
+                    minutes=(time.monotonic() - begun) / 60,
+                    missing=f" **Without {', '.join(parts[number:])}.**" if parts[number:] else "",
+                ),
+            )
+    _say(f"{(time.monotonic() - begun) / 60:.1f} minutes")
 
 
-def _peers(bench: Bench) -> Section:
+def _part(bench: Bench, name: str) -> list[Section]:
+    try:
+        bench.settle(_QUIET_SECONDS)
+        found = PARTS[name](bench)
+    except (LoadFailed, WrongAnswer, StartFailed, OSError) as error:
+        reason = f"failed: {type(error).__name__}: {str(error)[:500]}"
+        _say(reason)
+        return [Section(name, notes=[reason])]
+    return found if isinstance(found, list) else [found]
+
+
+def _of_run(bench: Bench) -> Section:
     told = Section("this run")
     told.notes += [f"{name} is not here: {reason}" for name, reason in bench.missing.items()]
     if bench.restarts:
@@ -104,9 +118,11 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Measure flatdata against a bare route and other servers.")
     parser.add_argument("--size", type=int, default=FULL_SIZE, help="films (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="repeated rounds (default: %(default)s)")
     parser.add_argument(
-        "--seconds", type=float, default=0.6, help="of each measurement in a round (default: %(default)s)"
+        "--rounds", type=int, help=f"repeated rounds (default: 5 from {FULL_SIZE} films on, else 2)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=0.4, help="of each measurement in a round (default: %(default)s)"
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="default: all")
     parser.add_argument(
@@ -124,8 +140,10 @@ def main() -> None:
     except LoadFailed as failed:
         parser.error(str(failed))
     PEERS_FOLDER.mkdir(exist_ok=True)
-    extent = Extent(chosen.size, chosen.rounds, chosen.seconds)
-    chosen.output.write_text(run(extent, chosen.parts, chosen.folder), encoding="utf-8")
+    rounds = chosen.rounds or (5 if chosen.size >= FULL_SIZE else 2)
+    extent = Extent(chosen.size, rounds, chosen.seconds)
+    for text in run(extent, chosen.parts, chosen.folder):
+        chosen.output.write_text(text, encoding="utf-8")
     _say(f"written: {chosen.output}")
 
 

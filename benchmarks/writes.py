@@ -18,6 +18,7 @@ from benchmarks.report import Section, Table, at_least, at_most, milliseconds, p
 from benchmarks.wire import Address, Request
 
 CONNECTIONS = 16
+_BACKLOG_SECONDS = 60.0
 BULK = 1_000
 
 
@@ -26,10 +27,16 @@ class Creator:
     """One server in which entries are created, and what was measured."""
 
     title: str
-    address: Address
+    server: Server
     request: Callable[[], Request]
     latencies: list[Latency] = field(default_factory=list)
     throughputs: list[Throughput] = field(default_factory=list)
+    failure: str = ""
+
+    @property
+    def address(self) -> Address:
+        """Where the server listens."""
+        return self.server.address
 
     def bodies(self) -> Iterator[bytes]:
         """Encoded requests, each of which creates another entry."""
@@ -39,8 +46,23 @@ class Creator:
 
     @property
     def rate(self) -> float:
-        """Creates a second over several connections, the median of the rounds."""
-        return median(each.rate for each in self.throughputs)
+        """Creates a second over several connections, the median of the rounds; 0 if it could not do that."""
+        return 0.0 if self.failure else median(each.rate for each in self.throughputs)
+
+    def measure_one(self, seconds: float) -> None:
+        """Create over one connection."""
+        self.latencies.append(summary(timings(self.address, self.bodies(), seconds)))
+
+    def measure_many(self, seconds: float) -> None:
+        """Create over several connections; a server that fails gets no other turn."""
+        if self.failure:
+            return
+        body = self.request().encode(self.address)
+        try:
+            self.throughputs.append(throughput(self.address, [body], CONNECTIONS, seconds))
+        except LoadFailed as failed:
+            self.failure = f"{self.title}, {CONNECTIONS} connections: {failed}"
+            self.server.wait_until_quiet(_BACKLOG_SECONDS)
 
 
 def _creators(bench: Bench, bare: Server) -> list[Creator]:
@@ -52,13 +74,13 @@ def _creators(bench: Bench, bare: Server) -> list[Creator]:
     flextype = Flextype(bench.site.tokens)
     plain = flextype.create(film, bench.run_name())
     creators = [
-        Creator("Flextype", bench.server.address, creating(flextype)),
-        Creator("bare route that appends and flushes", bare.address, lambda: _append(plain)),
-        Creator("Fliplet", bench.server.address, creating(Fliplet(bench.site.tokens))),
-        Creator("Bubble", bench.server.address, creating(Bubble(bench.site.tokens))),
+        Creator("Flextype", bench.server, creating(flextype)),
+        Creator("bare route that appends and flushes", bare, lambda: _append(plain)),
+        Creator("Fliplet", bench.server, creating(Fliplet(bench.site.tokens))),
+        Creator("Bubble", bench.server, creating(Bubble(bench.site.tokens))),
     ]
     return creators + [
-        Creator(adapter.title, server.address, creating(adapter))
+        Creator(adapter.title, server, creating(adapter))
         for peer, server in bench.peers
         for adapter in peer.adapters[:1]
     ]
@@ -74,13 +96,10 @@ def creates(bench: Bench) -> Section:
         creators = _creators(bench, bare)
         for _ in range(bench.extent.rounds):
             for each in creators:
-                taken = timings(each.address, each.bodies(), bench.extent.seconds)
-                each.latencies.append(summary(taken))
+                each.measure_one(bench.extent.seconds)
         for _ in range(bench.extent.rounds):
             for each in creators:
-                body = each.request().encode(each.address)
-                done = throughput(each.address, [body], CONNECTIONS, bench.extent.seconds)
-                each.throughputs.append(done)
+                each.measure_many(bench.extent.seconds)
     _check_created(bench)
     return _told(creators)
 
@@ -98,7 +117,7 @@ def _check_created(bench: Bench) -> None:
 
 
 def _told(creators: Sequence[Creator]) -> Section:
-    told = Section("creating")
+    told = Section("creating", notes=[each.failure for each in creators if each.failure])
     mine, bare = creators[0], creators[1]
     latency, rate = middle(mine.latencies), mine.rate
     work = "create one entry through /api/entries, on disk when it is answered"

@@ -7,6 +7,7 @@ five microseconds, where Flask's own hooks for the same take thirty.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import secrets
 import time
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flatdata.errors import FlatdataError
 from flatdata.site import Site
 
 StartResponse = Callable[..., Any]
@@ -23,6 +25,9 @@ WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 HEALTH: Final = "/health"
 _STARTING: Final = b'{"status":"starting","message":"The site is being opened"}'
+
+
+logger = logging.getLogger("flatdata.requests")
 
 
 class AccessLine(msgspec.Struct, frozen=True):
@@ -66,12 +71,21 @@ class Door:
                 self._log(self._encode(line))
             return start_response(status, headers, *rest)
 
-        if self._site.ready:
-            self._site.store.follow()
-        elif environ.get("PATH_INFO") != HEALTH:
+        if not self._is_current() and environ.get("PATH_INFO") != HEALTH:
             start("503 Service Unavailable", [("Content-Type", "application/json"), ("Retry-After", "1")])
             return [_STARTING]
         return self._app(environ, start)
+
+    def _is_current(self) -> bool:
+        """Take over what other processes wrote; whether what is in memory can be served."""
+        if not self._site.ready:
+            return False
+        try:
+            self._site.store.follow()
+        except (FlatdataError, OSError) as error:
+            logger.warning("what other processes wrote cannot be read: %s", error)
+            return False
+        return True
 
 
 def write_to_stderr(line: bytes) -> None:

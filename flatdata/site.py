@@ -20,7 +20,6 @@ from flatdata.index.status import READY, KeeperStatus, StatusFile
 from flatdata.index.supervisor import KeeperOptions, Supervisor, keeper_lock
 from flatdata.plugins import Plugins
 from flatdata.settings import Settings
-from flatdata.store.catalogue import read_catalogue
 from flatdata.store.scan import Problem
 from flatdata.store.sources import Sources
 from flatdata.store.store import Store
@@ -28,7 +27,7 @@ from flatdata.store.store import Store
 KeeperMode = Literal["process", "inline", "off"]
 
 _POLL_SECONDS: Final = 0.02
-_FOLLOW_SECONDS: Final = 60.0
+_RETRY_SECONDS: Final = 0.5
 
 logger = logging.getLogger("flatdata.site")
 
@@ -43,10 +42,6 @@ class NotASite(FlatdataError):
 
 class SiteBusy(FlatdataError):
     """The site's keeper is running in another process and cannot be waited for."""
-
-
-class BrokenIndex(FlatdataError):
-    """The keeper is ready, but what it wrote cannot be read."""
 
 
 class Site:
@@ -97,15 +92,14 @@ class Site:
     def start(self, keeper: KeeperMode) -> None:
         """Start loading; see `open`."""
         if keeper == "process":
-            self._supervisor = Supervisor(self.root, self._keeper_options())
+            self._supervisor = Supervisor(self.root, self._keeper_options(), self._tick)
             self._supervisor.start()
             self._loading = threading.Thread(target=self._load_when_ready, name="loading", daemon=True)
             self._loading.start()
             return
         if keeper == "inline":
             self._keep_inline()
-        if not self._load_catalogue():
-            self.store.load((), self.store.log.start(), 0, 0)
+        self._load()
         self._open()
 
     def _keeper_options(self) -> KeeperOptions:
@@ -132,23 +126,32 @@ class Site:
 
     def _load_when_ready(self) -> None:
         """Load what the last keeper left while this one compares the files, then follow what it found."""
-        try:
-            loaded = self._load_catalogue()
-            while not self._keeper_is_ready():
-                if self._closing.wait(_POLL_SECONDS):
-                    return
-            if loaded:
-                self.store.follow()
-            elif not self._load_catalogue():
-                raise BrokenIndex("the catalogue cannot be read")
+        loaded = False
+        while not self._closing.is_set() and not self.ready:
+            try:
+                loaded = loaded or self.store.load_catalogue() is not None
+                while not self._keeper_is_ready():
+                    if self._closing.wait(_POLL_SECONDS):
+                        return
+                if loaded:
+                    self.store.look()
+                    self.store.follow()
+                else:
+                    self._load()
+            except (FlatdataError, OSError) as error:
+                logger.warning("the site cannot be opened yet: %s", error)
+                loaded = False
+                self._closing.wait(_RETRY_SECONDS)
+                continue
             # This process serves one site: what is loaded stays, and need not be looked at for garbage.
             gc.freeze()
             self._open()
-            # A worker that nobody asks anything must not fall behind the oldest record that is kept.
-            while not self._closing.wait(_FOLLOW_SECONDS):
-                self.store.follow()
-        except (FlatdataError, OSError) as error:
-            logger.exception("the site cannot be opened", exc_info=error)
+
+    def _tick(self) -> None:
+        # A worker that nobody asks anything must not fall behind the oldest record that is kept.
+        if self.ready:
+            self.store.look()
+            self.store.follow()
 
     def _keeper_is_ready(self) -> bool:
         status = self.status()
@@ -161,14 +164,10 @@ class Site:
         os.close(lock)
         return False
 
-    def _load_catalogue(self) -> bool:
-        """Fill the memory from the catalogue; False if there is none that the log goes on from."""
-        catalogue = read_catalogue(self.store.state_dir / "index" / "catalogue")
-        log = self.store.log
-        if catalogue is None or not log.start() <= catalogue.position <= log.head():
-            return False
-        self.store.load(catalogue.entries, catalogue.position, catalogue.seq, catalogue.high_water)
-        return True
+    def _load(self) -> None:
+        """Fill the memory from the catalogue; where there is none (a full disk, say), from the files."""
+        if self.store.load_catalogue() is None:
+            self.store.load_files()
 
     def _open(self) -> None:
         self.store.record_listeners.append(self.plugins.changed)

@@ -49,7 +49,9 @@ def main(root: Path, start: int) -> None:
 
     def move() -> None:
         while True:
-            source, target = ("tree-a", "deep/er/tree-b") if store.exists("tree-a") else ("deep/er/tree-b", "tree-a")
+            source, target = (
+                ("tree-a", "deep/er/tree-b") if store.exists("tree-a") else ("deep/er/tree-b", "tree-a")
+            )
             store.commit(lambda view: ([Move(source, target)], None), origin="test")
             say(f"tree {target}")
 

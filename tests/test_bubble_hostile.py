@@ -221,7 +221,7 @@ CONSTRAINTS: list[Any] = [
     '[{"key":"Unit number","constraint_type":"in","value":{}}]',
     '[{"key":"Address","constraint_type":"geographic_search","value":{"origin_address":"|","range":1}}]',
     '[{"key":"Address","constraint_type":"geographic_search","value":{"origin_address":"Berlin","range":-1}}]',
-    json.dumps([{"key": "Unit name", "constraint_type": "equals", "value": "x"}] * 501),
+    json.dumps([{"key": "Unit name", "constraint_type": "equals", "value": "x"}] * 101),
 ]
 
 

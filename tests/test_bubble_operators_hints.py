@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from flatdata.index.words import analyse, strings_of
 from flatdata.query.bubble import (
+    GEOGRAPHIC,
     Circle,
     bound,
     item_keys,
@@ -177,6 +178,27 @@ def test_every_value_has_a_place_in_the_order(field_type: FieldType, stored: lis
 @given(value=values)
 def test_keys_can_be_kept_in_a_dictionary(field_type: FieldType, value: Any) -> None:
     assert len({*key_index(field_type).keys(value)}) >= 1
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    lat=st.floats(-90, 90),
+    lng=st.floats(-180, 180),
+    radius=st.floats(0, 25_000),
+    place=st.tuples(st.floats(-90, 90), st.floats(-180, 180)),
+)
+def test_the_box_around_a_circle_holds_it(
+    lat: float, lng: float, radius: float, place: tuple[float, float]
+) -> None:
+    value = {"lat": place[0], "lng": place[1]}
+    if GEOGRAPHIC.matches(value, Circle(lat, lng, radius)):
+        assert said(GEOGRAPHIC.hint(Circle(lat, lng, radius)), value) is None
+    near = {
+        "lat": max(-90.0, min(90.0, lat + place[0] / 1000)),
+        "lng": max(-180.0, min(180.0, lng + place[1] / 1000)),
+    }
+    if GEOGRAPHIC.matches(near, Circle(lat, lng, radius / 100)):
+        assert said(GEOGRAPHIC.hint(Circle(lat, lng, radius / 100)), near) is None
 
 
 def test_simple_constraints_need_no_second_look() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -12,6 +13,12 @@ import pytest
 import yaml
 from bubble_http import UNITS, USERS, Bubble, admin, put_manifest, put_row
 from conftest import Server, eventually, write
+
+from flatdata.access.privacy import ADMIN
+from flatdata.dialects.bubble.bulk import create_lines
+from flatdata.dialects.bubble.context import Visit
+from flatdata.dialects.bubble.routes import make_api
+from flatdata.dialects.bubble.write import Writer
 
 UNIQUE_ID = re.compile(r"[0-9]{13}x[0-9]{18}")
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -282,6 +289,21 @@ def test_bulk_gives_one_email_to_one_user(api: Bubble) -> None:
         "error",
         "success",
     ]
+
+
+def test_lines_that_were_not_reached_in_time_are_answered_as_errors(api: Bubble) -> None:
+    assert api.server.site is not None
+    parts = make_api(api.server.site)
+    catalogue = parts.types.current()
+    units = catalogue.types["rentalunit"]
+    writer = Writer(parts, Visit(ADMIN, "live"), units, units.policy.grants(ADMIN))
+    seconds = itertools.count(0.0, 100.0)
+    answer = create_lines(writer, catalogue, b"{}\n{}\n{}\n{}", clock=lambda: next(seconds))
+    lines = [json.loads(line) for line in answer.body.split(b"\n")]
+    assert answer.status == 400
+    assert [line["status"] for line in lines] == ["success", "success", "error", "error"]
+    assert lines[2]["message"] == "The request took too long; this thing was not created"
+    assert api.search("rentalunit")["count"] == 3
 
 
 # --- search -----------------------------------------------------------------------------------------------

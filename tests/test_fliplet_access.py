@@ -303,6 +303,8 @@ def test_columns_that_a_rule_hides_are_not_there(admin: DataSources, anna: tuple
     assert client.query(source, aggregate=pipeline) == [{"_id": None, "sum": 0}]
     assert client.query(source, distinct="Salary", attributes=["Salary"])[0]["data"] == {}
     version = admin.get(f"{base}/versions").json()["versions"][0]["id"]
+    assert client.get(base).json()["dataSource"]["columns"] == ["Name"]
+    assert client.get(f"{base}/versions").json()["versions"][0]["data"]["columns"] == ["Name"]
     body = {"where": {"Salary": 100}}
     assert client.post(f"{base}/versions/{version}/data", body).json() == {"entries": []}
     assert client.get(f"{base}/versions/{version}/data").json()["entries"][0]["data"] == {"Name": "A"}

@@ -46,7 +46,9 @@ def _check(root: Path, acknowledged: dict[str, str], last: int) -> int:
     highest = last
     for writer in range(WRITERS):
         numbers = {
-            entry.fields["n"] for place in range(GROUP) if (entry := store.get(f"w{writer}/g{place}")) is not None
+            entry.fields["n"]
+            for place in range(GROUP)
+            if (entry := store.get(f"w{writer}/g{place}")) is not None
         }
         assert len(numbers) <= 1, "half of a commit is there"
         present = numbers.pop() if numbers else 0

@@ -25,7 +25,9 @@ VALUES: st.SearchStrategy[Any] = st.one_of(
     st.booleans(),
     st.integers(-3, 12),
     st.sampled_from([2**70, -(2**53) - 1, 2**53, 0.5, -0.0, 7.0, 1e300]),
-    st.sampled_from(["", " ", "a", "A", "ab", "Ab c", "10", "9", "1e1", " 7", "07", "7.0", "true", "ß", "日本", "x.y"]),
+    st.sampled_from(
+        ["", " ", "a", "A", "ab", "Ab c", "10", "9", "1e1", " 7", "07", "7.0", "true", "ß", "日本", "x.y"]
+    ),
     st.text(alphabet="ab1 Ä", max_size=6),
     st.lists(st.sampled_from(["a", 1, None]), max_size=2),
     st.fixed_dictionaries({"z": st.integers(0, 2)}),
@@ -34,12 +36,16 @@ FIELD_NAMES = ("f", "g")
 RECORDS = st.dictionaries(st.sampled_from(FIELD_NAMES), VALUES, max_size=2)
 FIELDS = {name: Field("data", name, lambda e, name=name: e.fields.get(name, ABSENT)) for name in FIELD_NAMES}
 OPERANDS = st.one_of(
-    st.sampled_from(["", "a", "ab", "b", "10", "7", "7.0", "0", "true", "false", "é", "[", "^a", "Ä", "2019-01-01"]),
+    st.sampled_from(
+        ["", "a", "ab", "b", "10", "7", "7.0", "0", "true", "false", "é", "[", "^a", "Ä", "2019-01-01"]
+    ),
     VALUES.filter(lambda value: isinstance(value, str)),
     st.lists(st.sampled_from(["a", "7", "", "12", "true", "0"]), max_size=3),
     st.dictionaries(st.sampled_from("01"), st.sampled_from(["a", "7"]), max_size=2),
 )
-OPERATORS = sorted({id(row): row for table in (php.DOCUMENTED, php.LIVE) for row in table.values()}.values(), key=str)
+OPERATORS = sorted(
+    {id(row): row for table in (php.DOCUMENTED, php.LIVE) for row in table.values()}.values(), key=str
+)
 CONDITIONS: st.SearchStrategy[Node] = st.builds(
     Condition, st.sampled_from(list(FIELDS.values())), st.sampled_from(OPERATORS), OPERANDS
 )

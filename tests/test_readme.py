@@ -53,4 +53,3 @@ def test_every_command_prints_what_the_readme_says(site_dir: Path, serve: Callab
         )
         pattern = ".*".join(re.escape(part) for part in expected.strip().split("…"))
         assert re.fullmatch(pattern, done.stdout.strip(), re.DOTALL), (command, done.stdout, done.stderr)
-

@@ -20,7 +20,9 @@ from flatdata.store.paths import is_within
 
 NAMES = ("a", "b", "c")
 SLUGS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map("/".join)
-FIELDS = st.dictionaries(st.sampled_from(["x", "y"]), st.none() | st.integers() | st.text(max_size=5), max_size=2)
+FIELDS = st.dictionaries(
+    st.sampled_from(["x", "y"]), st.none() | st.integers() | st.text(max_size=5), max_size=2
+)
 STEPS = st.one_of(
     st.tuples(st.just("put"), SLUGS, FIELDS),
     st.tuples(st.just("delete"), SLUGS),
@@ -90,7 +92,9 @@ def _check(keeper: Keeper, index: Index, model: Model) -> None:
     for slug in (*NAMES, *(f"{a}/{b}" for a in NAMES for b in NAMES)):
         assert keeper.store.exists(slug) == _exists(model, slug)
         children = [entry.slug for entry in keeper.store.children(slug)]
-        assert children == sorted(o for o in model if o.startswith(slug + "/") and "/" not in o[len(slug) + 1 :])
+        assert children == sorted(
+            o for o in model if o.startswith(slug + "/") and "/" not in o[len(slug) + 1 :]
+        )
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))

@@ -89,8 +89,7 @@ class JsonServer:
             str(port),
         ]
         server = start("json-server", command, port, folder / "json-server.log", cwd=folder)
-        server.wait_for(get("/films?_page=1&_per_page=1"), _START_SECONDS)
-        return server
+        return server.up(get("/films?_page=1&_per_page=1"), _START_SECONDS)
 
     def create_many(self, films: Sequence[Film]) -> None:
         """There is no such request."""

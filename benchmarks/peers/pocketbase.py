@@ -134,8 +134,7 @@ class PocketBase:
             folder / "pb_data",
         ]
         server = start("PocketBase", command, port, folder / "pocketbase.log")
-        server.wait_for(get("/api/health"), _START_SECONDS)
-        return server
+        return server.up(get("/api/health"), _START_SECONDS)
 
     def fill(self, folder: Path, films: Mapping[str, Film]) -> None:
         """Make collections and users through the API; put the films into its SQLite file directly."""

@@ -332,3 +332,13 @@ def may_see(source: Source, actor: Actor) -> bool:
     if source.access_rules is None:
         return actor.token_id is not None and bool(source.permissions.get(str(actor.token_id), ""))
     return any(not isinstance(policy(source, operation, actor).fixed, Denial) for operation in Operation)
+
+
+def known_columns(source: Source, actor: Actor) -> list[str] | None:
+    """The declared columns that `actor` may see or write in some row; None if none are declared."""
+    if source.columns is None:
+        return None
+    policies = [policy(source, operation, actor) for operation in Operation]
+    grants = [each.fixed for each in policies if isinstance(each.fixed, Grant)]
+    grants += [rule.grant for each in policies for rule in each.rules]
+    return [column for column in source.columns if any(grant.allows(column) for grant in grants)]

@@ -117,14 +117,20 @@ class Collection:
                         structure.collect(chunk)
             for structure in made.values():
                 structure.finish()
-        finally:
+        except BaseException:
             with self._lock:
-                self._journals = [other for other in self._journals if other is not journal]
-                if len(journal) < BULK:
-                    for structure in made.values():
-                        for old, new in journal:
-                            structure.change(old, new)
-                    self._structures.update(made)
+                self._forget(journal)
+            raise
+        with self._lock:
+            self._forget(journal)
+            if len(journal) < BULK:
+                for structure in made.values():
+                    for old, new in journal:
+                        structure.change(old, new)
+                self._structures.update(made)
+
+    def _forget(self, journal: _Journal) -> None:
+        self._journals = [other for other in self._journals if other is not journal]
 
 
 def _structure(key: Key) -> Structure:

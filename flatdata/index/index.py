@@ -55,6 +55,11 @@ class Index:
             state.listeners.append(self._changed)
 
     def _loaded(self, entries: Iterable[Entry]) -> None:
+        """Begin anew with these entries. Under the state's lock."""
+        # Numbers go on where they were: queries under way still hold the old ones.
+        self._free.clear()
+        self._collections.clear()
+        self._words.forget()
         for entry in entries:
             if entry.form != MANIFEST:
                 entry.num = self._number()

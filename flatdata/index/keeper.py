@@ -15,6 +15,7 @@ import gc
 import logging
 import os
 import queue
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -32,13 +33,13 @@ from flatdata.index.status import (
 )
 from flatdata.index.watching import OVERFLOW, Hint, Watcher
 from flatdata.index.words_writer import WordsWriter
-from flatdata.store.catalogue import read_catalogue, write_catalogue
+from flatdata.store.catalogue import write_catalogue
 from flatdata.store.codec import CodecError
 from flatdata.store.disk import Found, Image
 from flatdata.store.entry import Entry
-from flatdata.store.paths import InvalidSlug, is_within, join
+from flatdata.store.paths import InvalidSlug, is_within
 from flatdata.store.planning import forms_to_check
-from flatdata.store.scan import Problem, Scan
+from flatdata.store.scan import Problem, Scan, entry_of
 from flatdata.store.store import Parsed, Store
 
 _CHUNK: Final = 500
@@ -50,9 +51,25 @@ _MANY_HINTS: Final = 400
 """From so many changed paths on, comparing everything is cheaper."""
 _CATALOGUE_SECONDS: Final = 10.0
 _PARTIAL_COMPARE_SECONDS: Final = 2.0
+_ODD_COMPARE_SECONDS: Final = 0.5
+_PAUSE_SECONDS: Final = 1.0
 REBUILD_REQUEST: Final = "rebuild"
 
 logger = logging.getLogger("flatdata.keeper")
+
+
+class _Clock:
+    """When each of the things was done last that are done every so often."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._done: dict[str, float] = {}
+
+    def is_due(self, task: str, seconds: float) -> bool:
+        return time.monotonic() - self._done.get(task, self._begun) > seconds
+
+    def restart(self, task: str) -> None:
+        self._done[task] = time.monotonic()
 
 
 class Keeper:
@@ -82,13 +99,18 @@ class Keeper:
         self._checkpoint_seconds = checkpoint_seconds
         self._keep_days = keep_days
         self._progress = progress
-        self._catalogue = self.store.state_dir / "index" / "catalogue"
-        self._catalogue.parent.mkdir(exist_ok=True)
+        self.store.catalogue_path.parent.mkdir(exist_ok=True)
         self._inodes: dict[str, tuple[int, int]] = {}
         self._broken: dict[str, tuple[Found, Problem]] = {}
-        self._passed_over: list[Problem] = []
+        self._passed_over: set[Problem] = set()
         self._status_file = StatusFile(self.store.state_dir)
         self.status = KeeperStatus(pid=os.getpid())
+        self._untold = False
+        self._lost = False
+        """Whether changes may have been missed."""
+        self._odd = False
+        """Whether something was seen that only a comparison of everything can place."""
+        self._clock = _Clock()
         self._watcher: Watcher | None = None
         self._words: WordsWriter | None = None
         self._catalogue_position = -1
@@ -110,22 +132,26 @@ class Keeper:
         self._tell(READY)
 
     def _load(self) -> bool:
-        catalogue = read_catalogue(self._catalogue)
-        if catalogue is None or not self.store.log.start() <= catalogue.position <= self.store.log.head():
+        catalogue = self.store.load_catalogue()
+        if catalogue is None:
             return False
         for entry, inode in zip(catalogue.entries, catalogue.inodes, strict=True):
             self._inodes[entry.slug] = (entry.mtime_ns, inode)
         self._catalogue_position = catalogue.position
-        self.store.load(catalogue.entries, catalogue.position, catalogue.seq, catalogue.high_water)
         return True
 
     def _read_everything(self) -> None:
-        """Fill the memory from the files, without a record in the log: they are what it starts from."""
+        """Fill the memory from the files, without a record in the log: they are what it starts from.
+
+        Nobody knows what changed since anybody looked, so all that was learned before is void.
+        """
         self._tell(READING)
+        high_water = self.store.high_water_since_checkpoint()
+        self.store.begin_epoch()
         position = self.store.log.head()
-        seq = self._last_seq(position)
+        seq = self.store.log.last_seq(position)
         scan = Scan(self.store.tree).walk()
-        self.status.total = len(scan.found)
+        self.status.done, self.status.total = 0, len(scan.found)
         entries: list[Entry] = []
         told = time.monotonic()
         gc.disable()
@@ -133,7 +159,7 @@ class Keeper:
             for slug, found in scan.found.items():
                 image = self._read(slug, found)
                 if isinstance(image, Image):
-                    entries.append(_entry(slug, found, image))
+                    entries.append(entry_of(slug, found, image))
                     self._inodes[slug] = (found.mtime_ns, found.inode)
                 self.status.done += 1
                 if time.monotonic() - told > _TICK_SECONDS:
@@ -141,24 +167,26 @@ class Keeper:
                     self._tell(READING)
         finally:
             gc.enable()
-        self.store.load(entries, position, seq, 0)
-
-    def _last_seq(self, position: int) -> int:
-        last = 0
-        for record, _ in self.store.log.read(self.store.log.start(), position):
-            last = record.seq
-        return last
+        self.store.load(entries, position, seq, high_water)
 
     def _tell(self, phase: str) -> None:
         status = self.status
         status.phase = phase
         status.sources = len(self.store.manifests())
         status.entries = len(self.store.state.entries) - status.sources
-        problems = [*self._passed_over, *(problem for _, problem in self._broken.values())]
+        problems = [
+            *sorted(self._passed_over, key=_path_of),
+            *(problem for _, problem in self._broken.values()),
+        ]
         status.problems = [ProblemReport(p.path, p.reason, p.line) for p in problems]
         if self._words is not None:
             status.words_seq, status.words_entries = self._words.committed()
-        self._status_file.write(status)
+        try:
+            self._status_file.write(status)
+            self._untold = False
+        except OSError as error:
+            logger.warning("the status cannot be written: %s", error.strerror)
+            self._untold = True
         if self._progress is not None and phase == READING:
             self._progress(status.done, status.total)
 
@@ -171,29 +199,39 @@ class Keeper:
         """
         self.store.follow()
         scan = Scan(self.store.tree).walk(slug)
-        if slug:
-            for form_slug in (slug, join(slug, "manifest")):
-                found = self.store.disk.find(form_slug, forms_to_check(form_slug))
-                if found is not None:
-                    scan.found[form_slug] = found
-        else:
-            self._report_passed_over(scan.problems)
+        if slug and (found := self._find(slug)) is not None:
+            scan.found[slug] = found
+        self._report_passed_over(slug, scan.problems)
         changed = [known for known, found in scan.found.items() if self._differs(known, found)]
         with self.store.state.lock:
             if slug:
                 known_slugs = [entry.slug for entry in self.store.state.below(slug)]
             else:
                 known_slugs = list(self.store.state.entries)
-        changed += [known for known in known_slugs if known not in scan.found]
-        for gone in [known for known in self._broken if known not in scan.found and is_within(known, slug)]:
-            del self._broken[gone]
+        gone = [known for known in known_slugs if known not in scan.found]
+        # Of a folder that cannot be read, what is known of it stays.
+        changed += [each for each in gone if not any(is_within(each, folder) for folder in scan.unread)]
+        for known in [known for known in self._broken if known not in scan.found and is_within(known, slug)]:
+            del self._broken[known]
         return self.take_in(changed)
 
-    def _report_passed_over(self, problems: list[Problem]) -> None:
+    def _find(self, slug: str) -> Found | None:
+        """The file of an entry; none where a link is on its way, or where it cannot be looked at."""
+        forms = forms_to_check(slug)
+        path = self.store.tree.file(slug, forms[-1])
+        if os.path.realpath(os.path.dirname(path)) != os.path.dirname(path):
+            return None
+        return self.store.disk.find(slug, forms)
+
+    def _report_passed_over(self, slug: str, problems: list[Problem]) -> None:
+        """Note what was passed over below `slug`, in place of what was before."""
         for problem in problems:
             if problem not in self._passed_over:
                 logger.warning("%s: %s", problem.path, problem.reason)
-        self._passed_over = problems
+        tree = self.store.tree
+        below = os.path.relpath(tree.folder(slug), tree.root.parent) + "/"
+        others = {problem for problem in self._passed_over if not problem.path.startswith(below)}
+        self._passed_over = others.union(problems)
 
     def _differs(self, slug: str, found: Found) -> bool:
         entry = self.store.state.entries.get(slug)
@@ -217,35 +255,46 @@ class Keeper:
             parsed: dict[str, Parsed] = {}
             stale: list[str] = []
             for slug in listed[start : start + _CHUNK]:
-                found = self.store.disk.find(slug, forms_to_check(slug))
+                found = self._find(slug)
                 if found is None:
                     self._broken.pop(slug, None)
                     self._inodes.pop(slug, None)
                     stale.append(slug)
                 elif self._differs(slug, found):
-                    parsed[slug] = (found, self._read(slug, found))
+                    image = self._read(slug, found)
+                    if image is None:
+                        continue
+                    parsed[slug] = (found, image)
                     self._inodes[slug] = (found.mtime_ns, found.inode)
                     stale.append(slug)
             if stale:
                 changed += self.store.ingest(stale, parsed)
         return changed
 
-    def _read(self, slug: str, found: Found) -> Image | CodecError:
-        """What a file says, or why it cannot be understood; the latter is remembered and told."""
+    def _read(self, slug: str, found: Found) -> Image | CodecError | None:
+        """What a file says, why it cannot be understood, or None if the disk does not let us know.
+
+        The latter two are remembered and told; what cannot be read is tried again at the next comparison.
+        """
         line: int | None = None
+        problem: CodecError | None = None
         try:
             image = self.store.disk.read(slug, found.form)
         except CodecError as error:
             reason, line, problem = error.reason, error.line, error
+        except FileNotFoundError:
+            return None
         except OSError as error:
             reason = f"it cannot be read: {error.strerror}"
-            problem = CodecError(reason, None)
+            found = found._replace(mtime_ns=-1)
         else:
             self._broken.pop(slug, None)
             return image
-        path = os.path.relpath(self.store.tree.file(slug, found.form), self.store.root.resolve())
-        self._broken[slug] = (found, Problem(path, reason, line))
-        logger.warning("%s:%s: %s", path, line if line is not None else "?", reason)
+        path = os.path.relpath(self.store.tree.file(slug, found.form), self.store.tree.root.parent)
+        broken = (found, Problem(path, reason, line))
+        if self._broken.get(slug) != broken:
+            logger.warning("%s:%s: %s", path, line if line is not None else "?", reason)
+        self._broken[slug] = broken
         return problem
 
     # --- running --------------------------------------------------------------------------------------
@@ -254,30 +303,50 @@ class Keeper:
         """Keep the site in step until `stop` is set; call `prepare` first."""
         self._words = WordsWriter(self.store.state_dir / "index" / "words", self.store)
         self._words.start()
-        compared = catalogued = checkpointed = time.monotonic()
-        while not stop.is_set():
-            hints = self._gather()
-            self.store.follow()
-            if hints:
-                self._follow_hints(hints)
-                self._tell(READY)
-            now = time.monotonic()
-            if self._rebuild_requested():
-                self.rebuild()
-                compared = now
-            if now - compared > self._seconds_between_comparisons():
-                self.compare()
-                self._tell(READY)
-                compared = time.monotonic()
-            if now - catalogued > _CATALOGUE_SECONDS and self.store.position != self._catalogue_position:
-                self._write_catalogue()
-                self._tell(READY)
-                catalogued = time.monotonic()
-            if now - checkpointed > self._checkpoint_seconds:
-                self._start_checkpoint()
-                checkpointed = now
+        self._clock = _Clock()
+        while not stop.is_set() and not self.store.log.is_deleted():
+            try:
+                self._step()
+            except OSError as error:
+                # The disk is full or the like: what was hinted at meanwhile is found by comparing.
+                logger.warning("the files cannot be followed: %s", error.strerror)
+                self._lost = True
+                stop.wait(_PAUSE_SECONDS)
+
+    def _step(self) -> None:
+        hints = self._gather()
+        self.store.follow()
+        if hints:
+            self._follow_hints(hints)
+            self._tell(READY)
+        if self._watcher is not None and self._watcher.is_stale():
+            self._watcher.close()
+            self._watcher = Watcher(self.store.tree.root, len(self.store.state.folders))
+            self._lost = True
+        if self._rebuild_requested():
+            self.rebuild()
+            self._clock.restart("compare")
+        if self._lost or self._clock.is_due("compare", self._seconds_between_comparisons()):
+            self.compare()
+            self._lost = self._odd = False
+            self._tell(READY)
+            self._clock.restart("compare")
+        if (
+            self._clock.is_due("catalogue", _CATALOGUE_SECONDS)
+            and self.store.position != self._catalogue_position
+        ):
+            self._write_catalogue()
+            self._clock.restart("catalogue")
+            self._untold = True
+        if self._clock.is_due("checkpoint", self._checkpoint_seconds):
+            self._start_checkpoint()
+            self._clock.restart("checkpoint")
+        if self._untold:
+            self._tell(READY)
 
     def _seconds_between_comparisons(self) -> float:
+        if self._odd:
+            return _ODD_COMPARE_SECONDS
         if self._watcher is None or self._watcher.partial:
             return min(_PARTIAL_COMPARE_SECONDS, self._compare_seconds)
         return self._compare_seconds
@@ -304,23 +373,35 @@ class Keeper:
         if len(paths) > _MANY_HINTS or (OVERFLOW, True) in paths:
             self.compare()
             return
+        folders: set[str] = set()
         slugs: list[str] = []
         for path, is_folder in paths:
             try:
                 if is_folder:
-                    if slug := self._folder_slug(path):
-                        self.compare(slug)
+                    folders.update(self.store.tree.locate_folder(path))
                 elif located := self.store.tree.locate(path):
                     slugs.append(located[0])
-            except InvalidSlug as error:
-                logger.warning("%s: %s", os.path.basename(path), error.reason)
+            except InvalidSlug:
+                self._odd = True
+        for slug in _outermost(folders):
+            self.compare(slug)
         self.take_in(slugs)
+        self._odd = self._odd or any(self._is_odd(path) for path, is_folder in paths if not is_folder)
 
-    def _folder_slug(self, path: str) -> str:
-        relative = os.path.relpath(path, self.store.tree.root)
-        if relative.startswith(".") or "/." in relative:
-            return ""
-        return relative
+    def _is_odd(self, path: str) -> bool:
+        """Whether a path is no plain file that serves, or was reported as such."""
+        tree = self.store.tree
+        if any(problem.path == os.path.relpath(path, tree.root.parent) for problem in self._passed_over):
+            return True
+        try:
+            is_plain = stat.S_ISREG(os.lstat(path).st_mode)
+            located = tree.locate(path)
+        except (OSError, InvalidSlug):
+            return False
+        if located is None:
+            return os.path.islink(path) and not os.path.basename(path).startswith(".")
+        entry = self.store.get(located[0])
+        return not is_plain or (entry is not None and entry.form != located[1])
 
     def _rebuild_requested(self) -> bool:
         try:
@@ -339,8 +420,9 @@ class Keeper:
         listed = list(scan.found)
         for start in range(0, len(listed), _CHUNK):
             parsed = {
-                slug: (scan.found[slug], self._read(slug, scan.found[slug]))
+                slug: (scan.found[slug], image)
                 for slug in listed[start : start + _CHUNK]
+                if (image := self._read(slug, scan.found[slug])) is not None
             }
             changed += self.store.ingest(parsed, parsed)
         changed += self.compare()
@@ -356,10 +438,19 @@ class Keeper:
         state = self.store.state
         with state.lock:
             entries = list(state.entries.values())
-            position, seq, high_water = self.store.position, state.seq, state.high_water
+            epoch, position = self.store.log.epoch(), self.store.position
+            seq, high_water = state.seq, state.high_water
         inodes = {slug: inode for slug, (_, inode) in self._inodes.items()}
         try:
-            write_catalogue(self._catalogue, entries, inodes, position, seq, high_water)
+            write_catalogue(
+                self.store.catalogue_path,
+                entries,
+                inodes,
+                epoch=epoch,
+                position=position,
+                seq=seq,
+                high_water=high_water,
+            )
         except OSError as error:
             logger.warning("the catalogue cannot be written: %s", error.strerror)
             return
@@ -398,21 +489,24 @@ class Keeper:
             self._words.stop()
         if self._checkpointing is not None:
             self._checkpointing.join(10)
-        self.store.follow()
-        if self.store.position != self._catalogue_position:
-            self._write_catalogue()
-        if self.store.log.head() != self._checkpoint_position:
-            self._checkpoint()
-        self._tell(STOPPED)
+        if not self.store.log.is_deleted():
+            self.store.follow()
+            if self.store.position != self._catalogue_position:
+                self._write_catalogue()
+            if self.store.log.head() != self._checkpoint_position:
+                self._checkpoint()
+            self._tell(STOPPED)
         self.store.close()
 
 
-def _entry(slug: str, found: Found, image: Image) -> Entry:
-    return Entry(
-        slug,
-        image.body,
-        image.meta_body,
-        form=found.form,
-        mtime_ns=found.mtime_ns,
-        size=found.size,
-    )
+def _outermost(folders: Iterable[str]) -> list[str]:
+    """Those of some folders that lie in none of the others."""
+    kept: list[str] = []
+    for slug in sorted(folders, key=lambda slug: slug.count("/") if slug else -1):
+        if not any(is_within(slug, other) for other in kept):
+            kept.append(slug)
+    return kept
+
+
+def _path_of(problem: Problem) -> str:
+    return problem.path

@@ -1,7 +1,7 @@
 """The keeper as a process: `python -m flatdata.index.keeper_process ROOT OPTIONS`.
 
-It runs until its standard input closes, which is when the process that started it stops or dies. Exit code 3:
-the site has a keeper already.
+It runs until its standard input closes, which is when the process that started it stops or dies, or until
+the file of its lock is deleted: another keeper may be running then. Exit code 3: the site has a keeper.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -18,9 +19,9 @@ from typing import Final
 import msgspec
 
 from flatdata.index.keeper import Keeper
-from flatdata.index.supervisor import KeeperOptions, keeper_lock
+from flatdata.index.supervisor import TAKEN, KeeperOptions, keeper_lock
 
-TAKEN: Final = 3
+_POLL_SECONDS: Final = 1.0
 
 
 def main(root: Path, options: KeeperOptions) -> int:
@@ -33,7 +34,7 @@ def main(root: Path, options: KeeperOptions) -> int:
     if lock is None:
         return TAKEN
     stop = threading.Event()
-    threading.Thread(target=_wait_for_end, args=(stop,), daemon=True).start()
+    threading.Thread(target=_wait_for_end, args=(stop, lock), daemon=True).start()
     keeper = Keeper(
         root,
         compare_seconds=options.compare_seconds,
@@ -51,9 +52,11 @@ def main(root: Path, options: KeeperOptions) -> int:
     return 0
 
 
-def _wait_for_end(stop: threading.Event) -> None:
-    while os.read(0, 1):
-        pass
+def _wait_for_end(stop: threading.Event, lock: int) -> None:
+    while os.fstat(lock).st_nlink:
+        ready, _, _ = select.select([0], [], [], _POLL_SECONDS)
+        if ready and not os.read(0, 1):
+            break
     stop.set()
 
 

@@ -9,18 +9,28 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from flatdata.errors import FlatdataError
+
 _POLL_SECONDS: Final = 0.25
+_LONGEST_PAUSE: Final = 8.0
 _STOP_SECONDS: Final = 20.0
 LOCK_NAME: Final = "keeper.lock"
+TAKEN: Final = 3
+"""Exit code of a keeper that found that there is one."""
+
+logger = logging.getLogger("flatdata.keeper")
 
 
 class KeeperOptions(msgspec.Struct, frozen=True):
@@ -33,7 +43,11 @@ class KeeperOptions(msgspec.Struct, frozen=True):
 
 
 def keeper_lock(state_dir: Path) -> int | None:
-    """Take the keeper's lock: a file descriptor that holds it until it is closed, None if it is taken."""
+    """Take the keeper's lock: a file descriptor that holds it until it is closed, None if it is taken.
+
+    Raises OSError.
+    """
+    state_dir.mkdir(exist_ok=True)
     descriptor = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,11 +58,19 @@ def keeper_lock(state_dir: Path) -> int | None:
 
 
 class Supervisor:
-    """Keeps a keeper running for the site at `root`, from `start` to `stop`."""
+    """Keeps a keeper running for the site at `root`, from `start` to `stop`.
 
-    def __init__(self, root: Path, options: KeeperOptions) -> None:
+    Args:
+        tick: called every so often.
+    """
+
+    def __init__(self, root: Path, options: KeeperOptions, tick: Callable[[], None] | None = None) -> None:
         self._root = root
         self._options = options
+        self._tick = tick
+        self._pause = _POLL_SECONDS
+        self._not_before = 0.0
+        self._started = 0.0
         self._stopping = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="keeper supervisor", daemon=True)
@@ -78,13 +100,22 @@ class Supervisor:
 
     def _run(self) -> None:
         while not self._stopping.wait(_POLL_SECONDS):
-            self._look()
+            try:
+                if time.monotonic() >= self._not_before:
+                    self._look()
+                if self._tick is not None:
+                    self._tick()
+            except (FlatdataError, OSError) as error:
+                logger.warning("there may be no keeper: %s", error)
 
     def _look(self) -> None:
         if self._child is not None:
             if self._child.poll() is None:
                 return
+            self._rest(self._child.returncode)
             self._child = None
+            if time.monotonic() < self._not_before:
+                return
         lock = keeper_lock(self._root / ".flatdata")
         if lock is None:
             return
@@ -95,3 +126,12 @@ class Supervisor:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
+        self._started = time.monotonic()
+
+    def _rest(self, status: int) -> None:
+        """Wait longer and longer before another keeper is started, while they fail at once."""
+        if status in (0, TAKEN) or time.monotonic() - self._started > _LONGEST_PAUSE:
+            self._pause = _POLL_SECONDS
+        else:
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            self._not_before = time.monotonic() + self._pause

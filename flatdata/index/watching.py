@@ -81,6 +81,8 @@ class Watcher:
     def __init__(self, folder: Path, folders: int) -> None:
         self.hints: queue.SimpleQueue[Hint] = queue.SimpleQueue()
         self.partial = folders > _watch_limit()
+        self._folder = folder
+        self._identity = _identity(folder)
         self._overflow = _OverflowHandler(self.hints)
         self._logger = logging.getLogger("watchdog.observers.inotify_c")
         self._logger.addHandler(self._overflow)
@@ -91,12 +93,24 @@ class Watcher:
         except OSError:
             self.partial = True
 
+    def is_stale(self) -> bool:
+        """Whether another folder is in the place of the one that is watched."""
+        return _identity(self._folder) != self._identity
+
     def close(self) -> None:
         """Stop watching."""
         self._logger.removeHandler(self._overflow)
         if self._observer.is_alive():
             self._observer.stop()
             self._observer.join(2)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _watch_limit() -> int:

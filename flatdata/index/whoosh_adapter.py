@@ -79,10 +79,17 @@ class WhooshIndex:
         except Exception as error:
             raise BrokenWords(type(error).__name__) from error
 
-    def segments(self) -> list[Segment]:
-        """Readers of all segments as of the last commit. Raises BrokenWords."""
+    def generation(self) -> int:
+        """The number of the last commit. Raises BrokenWords."""
+        return _guarded(lambda: int(self._index.latest_generation()))
+
+    def segments(self) -> tuple[int | None, list[Segment]]:
+        """The number of a commit (None for an empty index) and readers of its segments.
+
+        Raises BrokenWords.
+        """
         reader = _guarded(self._index.reader)
-        return _guarded(lambda: [Segment(leaf) for leaf, _ in reader.leaf_readers()])
+        return _guarded(lambda: (reader.generation(), [Segment(leaf) for leaf, _ in reader.leaf_readers()]))
 
 
 class WhooshWriter:

@@ -11,16 +11,17 @@ that changed since its last commit are marked, and left to the evaluator.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import threading
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from pyroaring import BitMap
@@ -30,7 +31,7 @@ from flatdata.query.tree import Json
 from flatdata.store.entry import Entry
 from flatdata.store.state import State
 
-VERSION: Final = 2
+VERSION: Final = 3
 LONGEST: Final = 64
 """Words of more characters share one term."""
 ANYWHERE: Final = "*"
@@ -40,6 +41,14 @@ _REFRESH_SECONDS: Final = 0.2
 _LONG: Final = "\x01"
 _SEPARATOR: Final = "\x1f"
 _WORD: Final = re.compile(r"\w+")
+_PLAIN_PATH: Final = str.maketrans({"\n": " ", _SEPARATOR: " "})
+"""Characters of keys that separate terms from each other, or words from paths."""
+_MOST_ANSWERS: Final = 200_000
+"""Entries or words in all the answers of a kind that are remembered."""
+_TRIES: Final = 3
+"""So often an index that cannot be read is tried again before it is thrown away."""
+
+_Answer = TypeVar("_Answer", BitMap, list[str], "array[int]")
 
 logger = logging.getLogger("flatdata.words")
 
@@ -59,6 +68,7 @@ def analyse(text: str) -> list[str]:
 
 def words_path(path: str) -> str:
     """A dotted path without its places in lists: all elements of a list share the path of the list."""
+    path = path.translate(_PLAIN_PATH)
     if not any(character.isdigit() for character in path):
         return path
     return ".".join(segment for segment in path.split(".") if not segment.isdigit())
@@ -91,9 +101,14 @@ def terms_of(entry: Entry) -> dict[str, int]:
 
 
 class Committed(msgspec.Struct):
-    """What the last commit holds: records up to `seq` (those before `position`), and what is older."""
+    """What the last commit holds: records up to `seq` (those before `position`), and what is older.
+
+    `epoch` is that of the log, `generation` the one of Whoosh's index.
+    """
 
     version: int
+    epoch: str
+    generation: int
     seq: int
     position: int
     entries: int
@@ -119,6 +134,15 @@ class CommittedFile:
         temporary.write_bytes(msgspec.json.encode(committed))
         os.replace(temporary, self.path)
 
+    def exists(self) -> bool:
+        """Whether it is there."""
+        return self.path.exists()
+
+    def remove(self) -> None:
+        """Have the index made anew: its writer looks every so often whether this file is there."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
 
 # --- reading --------------------------------------------------------------------------------------------
 
@@ -129,7 +153,7 @@ class _Held:
     def __init__(self, segment: Segment, state: State) -> None:
         entries = state.entries
         self.nums = array("q", (_num(entries.get(slug)) for slug in segment.slugs()))
-        self.documents: dict[str, array[int]] = {}
+        self.documents: _Answers[array[int]] = _Answers()
         lexicon = segment.lexicon()
         self.lexicon = "\n" + "\n".join(lexicon) + "\n"
         self.by_stem: dict[str, list[str]] = {}
@@ -140,15 +164,34 @@ class _Held:
                 self.by_stem.setdefault(stemmed, []).append(term)
 
 
+class _Answers(Generic[_Answer]):
+    """Answers to what was asked before; all are forgotten when there are too many."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, _Answer] = {}
+        self._weight = 0
+
+    def get(self, key: Hashable) -> _Answer | None:
+        return self._held.get(key)
+
+    def keep(self, key: Hashable, answer: _Answer) -> _Answer:
+        self._weight += len(answer) + 1
+        if self._weight > _MOST_ANSWERS:
+            self._held.clear()
+            self._weight = 0
+        self._held[key] = answer
+        return answer
+
+
 class _View:
     """The index as of one commit."""
 
     def __init__(self, index: WhooshIndex, segments: list[tuple[Segment, _Held]]) -> None:
         self.index = index
         self.segments = segments
-        self.postings: dict[str, BitMap] = {}
-        self.stems: dict[tuple[str, str], BitMap] = {}
-        self.holding: dict[tuple[str, str], list[str]] = {}
+        self.postings: _Answers[BitMap] = _Answers()
+        self.stems: _Answers[BitMap] = _Answers()
+        self.holding: _Answers[list[str]] = _Answers()
 
     def close(self) -> None:
         for segment, _ in self.segments:
@@ -173,11 +216,20 @@ class Words:
         self._view: _View | None = None
         self._recent: list[tuple[int, int]] | None = None
         self._dirty = BitMap()
+        self._failures = 0
+        self._era = 0
 
     def close(self) -> None:
         """Let go of the files."""
         with self._refreshing, self._state.lock:
             self._show(None)
+
+    def forget(self) -> None:
+        """Note that all entries have other numbers now. Under the state's lock."""
+        self._era += 1
+        self._stamp = None
+        self._held = {}
+        self._show(None)
 
     def touched(self, entry: Entry) -> None:
         """Note that an entry changed. Under the state's lock."""
@@ -192,9 +244,8 @@ class Words:
         try:
             self._looked = time.monotonic()
             stamp = self._stamp_of_file()
-            if stamp != self._stamp:
+            if stamp != self._stamp and self._take_over():
                 self._stamp = stamp
-                self._take_over()
         finally:
             self._refreshing.release()
 
@@ -205,38 +256,59 @@ class Words:
             return None
         return status.st_mtime_ns, status.st_ino
 
-    def _take_over(self) -> None:
+    def _take_over(self) -> bool:
+        """Read the last commit; False if this is not the moment for it."""
         committed = self._file.read()
+        if committed is not None and committed.seq > self._state.seq:
+            # Numbers are those of the entries as they are here: this process has to follow first.
+            return False
+        era = self._era
         view: _View | None = None
+        held: dict[str, _Held] = {}
         if committed is not None:
             try:
-                view = self._open()
+                view, held, generation = self._open()
             except BrokenWords as error:
-                logger.warning("the word index cannot be read: %s", error)
+                self._failed(error)
+                return False
+            if generation not in (None, committed.generation):
+                # Another commit, of which nothing is known yet.
+                _close(view)
+                return False
         with self._state.lock:
+            if era != self._era:
+                if view is not None:
+                    _close(view)
+                return False
+            self._held = held
             self._show(view)
-            if view is not None and committed is not None:
+            if committed is not None:
                 self._mark_dirty(committed.seq)
+        self._failures = 0
+        return True
 
-    def _open(self) -> _View:
+    def _open(self) -> tuple[_View, dict[str, _Held], int | None]:
         index = WhooshIndex.open(self._folder)
-        segments = []
-        for segment in index.segments():
-            held = self._held.get(segment.name)
-            if held is None:
-                held = self._held[segment.name] = _Held(segment, self._state)
-            segments.append((segment, held))
-        names = {segment.name for segment, _ in segments}
-        self._held = {name: held for name, held in self._held.items() if name in names}
-        return _View(index, segments)
+        generation, listed = index.segments()
+        known = self._held
+        held = {each.name: known.get(each.name) or _Held(each, self._state) for each in listed}
+        return _View(index, [(each, held[each.name]) for each in listed]), held, generation
+
+    def _failed(self, error: BrokenWords) -> None:
+        """Try again; an index that cannot be read time and again is thrown away."""
+        logger.warning("the word index cannot be read: %s", error)
+        self._failures += 1
+        if self._failures >= _TRIES:
+            self._failures = 0
+            self._file.remove()
 
     def _show(self, view: _View | None) -> None:
         old, self._view = self._view, view
+        if view is None:
+            self._recent = None
+            self._dirty = BitMap()
         if old is not None:
-            try:
-                old.close()
-            except BrokenWords as error:
-                logger.warning("the word index cannot be closed: %s", error)
+            _close(old)
 
     def _mark_dirty(self, seq: int) -> None:
         if self._recent is None:
@@ -288,8 +360,17 @@ class Words:
         return sure - self._dirty, sure | long | self._dirty
 
     def _give_up(self, error: BrokenWords) -> None:
-        logger.warning("the word index cannot be read: %s", error)
-        self._view = None
+        self._failed(error)
+        self._held = {}
+        self._stamp = None
+        self._show(None)
+
+
+def _close(view: _View) -> None:
+    try:
+        view.close()
+    except BrokenWords as error:
+        logger.warning("the word index cannot be closed: %s", error)
 
 
 def _num(entry: Entry | None) -> int:
@@ -308,12 +389,12 @@ def _posting(view: _View, term: str) -> BitMap:
         for segment, held in view.segments:
             documents = held.documents.get(term)
             if documents is None:
-                documents = held.documents[term] = segment.documents(term)
+                documents = held.documents.keep(term, segment.documents(term))
             nums, deleted = held.nums, segment.deleted
             found |= BitMap(
                 [nums[number] for number in documents if number not in deleted and nums[number] >= 0]
             )
-        view.postings[term] = found
+        view.postings.keep(term, found)
     return found
 
 
@@ -324,7 +405,7 @@ def _with_stem(view: _View, stemmed: str, path: str) -> BitMap:
         end = _SEPARATOR + path
         terms = {term for _, held in view.segments for term in held.by_stem.get(stemmed, ())}
         found = _union(_posting(view, term) for term in terms if path == ANYWHERE or term.endswith(end))
-        view.stems[key] = found
+        view.stems.keep(key, found)
     return found
 
 
@@ -337,7 +418,7 @@ def _words_with(view: _View, word: str, path: str, begins: bool, ends: bool) -> 
         end = _SEPARATOR + path
         lines = {line for _, held in view.segments for line in _lines_with(held.lexicon, pattern)}
         words = [line[: -len(end)] for line in lines if line.endswith(end)]
-        found = view.holding[key] = [each for each in words if word in each]
+        found = view.holding.keep(key, [each for each in words if word in each])
     return found
 
 

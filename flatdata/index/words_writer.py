@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Final
 
+from flatdata.errors import FlatdataError
 from flatdata.index.whoosh_adapter import BrokenWords, WhooshIndex, WhooshWriter
 from flatdata.index.words import VERSION, Committed, CommittedFile, terms_of
 from flatdata.store.entry import Entry
@@ -16,7 +18,10 @@ from flatdata.store.paths import MANIFEST
 from flatdata.store.store import Store
 
 _COMMIT_SECONDS: Final = 1.0
+_LONGEST_PAUSE: Final = 60.0
 _STOP_SECONDS: Final = 3.0
+
+_NOTHING: Final = Committed(VERSION, "", -1, -1, 0, 0)
 
 logger = logging.getLogger("flatdata.words")
 
@@ -35,7 +40,7 @@ class WordsWriter:
         self._file = CommittedFile(folder)
         self._stop = threading.Event()
         self._rebuild = threading.Event()
-        self._committed = Committed(VERSION, -1, 0, 0)
+        self._committed = _NOTHING
         self._thread = threading.Thread(target=self._run, name="words", daemon=True)
 
     def start(self) -> None:
@@ -56,13 +61,18 @@ class WordsWriter:
         return self._committed.seq, self._committed.entries
 
     def _run(self) -> None:
+        pause = _COMMIT_SECONDS
         while not self._stop.is_set():
+            began = time.monotonic()
             try:
                 self._keep_up()
-            except (BrokenWords, OSError) as error:
+            except (FlatdataError, OSError) as error:
                 logger.warning("the word index is made again: %s", error)
                 self._remove()
-                self._stop.wait(_COMMIT_SECONDS)
+                # A disk that is full stays so for a while, and making the index is work.
+                lasted = time.monotonic() - began > _LONGEST_PAUSE
+                pause = _COMMIT_SECONDS if lasted else min(2 * pause, _LONGEST_PAUSE)
+                self._stop.wait(pause)
 
     def _keep_up(self) -> None:
         index = self._open() or self._create()
@@ -70,7 +80,10 @@ class WordsWriter:
             return
         try:
             while not self._stop.is_set() and not self._rebuild.is_set():
-                if self._store.position != self._committed.position:
+                if not self._file.exists():
+                    # A reader found the index damaged, or somebody deleted it.
+                    self._rebuild.set()
+                elif self._store.position != self._committed.position:
                     self._catch_up(index)
                 self._stop.wait(_COMMIT_SECONDS)
         finally:
@@ -80,14 +93,16 @@ class WordsWriter:
             self._remove()
 
     def _open(self) -> WhooshIndex | None:
-        committed = self._file.read()
-        if committed is None or committed.position < self._store.log.start():
+        committed, log = self._file.read(), self._store.log
+        if committed is None or committed.epoch != log.epoch():
+            return None
+        if not log.start() <= committed.position <= self._store.position:
             return None
         self._committed = committed
         return WhooshIndex.open(self._folder)
 
     def _remove(self) -> None:
-        self._committed = Committed(VERSION, -1, 0, 0)
+        self._committed = _NOTHING
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _create(self) -> WhooshIndex | None:
@@ -108,11 +123,12 @@ class WordsWriter:
                 return None
             writer.add(entry.slug, terms_of(entry))
         writer.commit()
-        self._note(seq, position, len(entries))
+        self._note(index, seq, position, len(entries))
         return index
 
-    def _note(self, seq: int, position: int, entries: int) -> None:
-        self._committed = Committed(VERSION, seq, position, entries)
+    def _note(self, index: WhooshIndex, seq: int, position: int, entries: int) -> None:
+        epoch = self._store.log.epoch()
+        self._committed = Committed(VERSION, epoch, index.generation(), seq, position, entries)
         self._file.write(self._committed)
 
     def _catch_up(self, index: WhooshIndex) -> None:
@@ -137,7 +153,7 @@ class WordsWriter:
         if writer is None:
             return
         self._write(writer, changed, trees, list(entries.values()))
-        self._note(seq, stop, count)
+        self._note(index, seq, stop, count)
 
     @staticmethod
     def _write(writer: WhooshWriter, changed: set[str], trees: set[str], entries: list[Entry]) -> None:

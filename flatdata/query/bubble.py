@@ -47,6 +47,7 @@ EMPTY: Final = ("empty",)
 
 EARTH_RADIUS_KM: Final = 6_371.0088
 _KM_PER_DEGREE: Final = math.pi * EARTH_RADIUS_KM / 180
+_SLACK: Final = 1e-6  # degrees, for rounding
 
 Keys = tuple[Hashable, ...]
 
@@ -118,12 +119,16 @@ def _plain(field_type: FieldType) -> str:
     return f"list.{field_type.kind}" if field_type.many else field_type.kind
 
 
-def _latitude(raw: Json | Absent) -> float | None:
-    value = read_address(raw)
-    return None if isinstance(value, Absent) else value.get("lat")
+def _coordinate(name: str) -> Callable[[Json | Absent], float | None]:
+    def read(raw: Json | Absent) -> float | None:
+        value = read_address(raw)
+        return None if isinstance(value, Absent) else value.get(name)
+
+    return read
 
 
-LATITUDE: Final = OrderIndex("bubble:latitude", _latitude)
+LATITUDE: Final = OrderIndex("bubble:latitude", _coordinate("lat"))
+LONGITUDE: Final = OrderIndex("bubble:longitude", _coordinate("lng"))
 
 
 # --- operands -------------------------------------------------------------------------------------------
@@ -266,8 +271,25 @@ def _within(raw: Json | Absent, circle: Circle) -> bool:
 
 
 def _where_within(circle: Circle) -> Hint:
-    reach = circle.radius_km / _KM_PER_DEGREE + 1e-6
-    return Ranged(LATITUDE, circle.lat - reach, circle.lat + reach, exact=False)
+    """A box of degrees around the circle; without bounds to east and west where it holds a pole."""
+    reach = circle.radius_km / _KM_PER_DEGREE + _SLACK
+    south, north = circle.lat - reach, circle.lat + reach
+    band = Ranged(LATITUDE, south, north, exact=False)
+    if south <= -90 or north >= 90:
+        return band
+    sine = math.sin(math.radians(reach)) / math.cos(math.radians(circle.lat))
+    if sine >= 1:
+        return band
+    width = math.degrees(math.asin(sine)) + _SLACK
+    west, east = circle.lng - width, circle.lng + width
+    sides: tuple[tuple[float, float], ...]
+    if west < -180:
+        sides = ((west + 360, 180.0), (-180.0, east))
+    elif east > 180:
+        sides = ((west, 180.0), (-180.0, east - 360))
+    else:
+        sides = ((west, east),)
+    return AllHints((band, AnyHint(tuple(Ranged(LONGITUDE, low, high, exact=False) for low, high in sides))))
 
 
 GEOGRAPHIC: Final = Operator("geographic_search", _within, _where_within)

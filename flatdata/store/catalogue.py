@@ -21,12 +21,13 @@ import msgspec
 
 from flatdata.store.entry import Entry
 
-VERSION: Final = 1
+VERSION: Final = 2
 _FLUSH_LINES: Final = 2_000
 
 
 class _Header(msgspec.Struct):
     version: int
+    epoch: str
     position: int
     seq: int
     high_water: int
@@ -40,18 +41,28 @@ class Catalogue:
     entries: list[Entry]
     inodes: list[int]
     """The inode of each entry's file, in the same order; 0 where it was not known."""
+    epoch: str
+    """The epoch of the log that `position` is a place in."""
     position: int
     seq: int
     high_water: int
 
 
 def write_catalogue(
-    path: Path, entries: Iterable[Entry], inodes: Mapping[str, int], position: int, seq: int, high_water: int
+    path: Path,
+    entries: Iterable[Entry],
+    inodes: Mapping[str, int],
+    *,
+    epoch: str,
+    position: int,
+    seq: int,
+    high_water: int,
 ) -> None:
     """Replace the catalogue at `path`. Raises OSError; the old one is then still there."""
     listed = list(entries)
+    path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(path.name + ".new")
-    header = msgspec.json.encode(_Header(VERSION, position, seq, high_water, len(listed))) + b"\n"
+    header = msgspec.json.encode(_Header(VERSION, epoch, position, seq, high_water, len(listed))) + b"\n"
     checksum = zlib.crc32(header)
     with open(temporary, "wb") as file:
         file.write(header)
@@ -98,7 +109,7 @@ def read_catalogue(path: Path) -> Catalogue | None:
     finally:
         if collecting:
             gc.enable()
-    return Catalogue(entries, inodes, header.position, header.seq, header.high_water)
+    return Catalogue(entries, inodes, header.epoch, header.position, header.seq, header.high_water)
 
 
 def _entries(lines: list[bytes]) -> tuple[list[Entry], list[int]]:

@@ -14,18 +14,27 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from flatdata.store.codec import CodecError, dump_entry, load_entry
+from flatdata.store.codec import DEFAULT_LIMITS, CodecError, dump_entry, load_entry
 from flatdata.store.entry import decode_json, encode_json
 from flatdata.store.errors import EntryExists
 from flatdata.store.log import Effect, image_bytes
-from flatdata.store.paths import FILE, FOLDER_FORMS, Tree
+from flatdata.store.paths import FILE, FOLDER_FORMS, InvalidSlug, Tree
 
 SCRATCH_IN_CONTENT: Final = ".flatdata-scratch"
+_ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+"""What the system says where no such file is, or can be."""
+IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
+"""What the system says where something else is in the place of a file or a folder."""
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What the system says where the disk knows no hard links."""
+_FLUSH_ONE_BY_ONE: Final = 100
+_FOLDER_PART: Final = "d"
+_FILE_PART: Final = "f"
 META_KEY: Final = "_meta"
 
 
@@ -44,6 +53,10 @@ class Image:
 
     body: bytes
     meta_body: bytes = b""
+
+
+class HalfDone(OSError):
+    """The disk refused a step of a change, and then refused to take back the steps before it."""
 
 
 def split_meta(fields: dict[str, object]) -> Image:
@@ -89,8 +102,10 @@ class Disk:
         for form in forms:
             try:
                 status = os.lstat(self.tree.file(slug, form))
-            except (FileNotFoundError, NotADirectoryError):
-                continue
+            except OSError as error:
+                if error.errno in _ABSENT:
+                    continue
+                raise
             if stat.S_ISREG(status.st_mode):
                 return Found(form, status.st_mtime_ns, status.st_size, status.st_ino)
             if refuse_others:
@@ -123,12 +138,26 @@ class Disk:
         return split_meta(load_entry(self.raw(slug, form), form))
 
     def raw(self, slug: str, form: str) -> bytes:
-        """The bytes of the file. Raises OSError; a link is not followed."""
+        """The bytes of the file, up to a little more than any entry may have.
+
+        Raises OSError; a link is not followed.
+        """
         descriptor = os.open(
             self.tree.file(slug, form), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         )
         with os.fdopen(descriptor, "rb") as file:
-            return file.read()
+            return file.read(DEFAULT_LIMITS.max_bytes + 1)
+
+    def parts(self, slug: str) -> str:
+        """What the tree of an entry consists of: `d` for its folder, `f` for a single file."""
+        return "".join(
+            part
+            for part, path in (
+                (_FOLDER_PART, self.tree.folder(slug)),
+                (_FILE_PART, self.tree.file(slug, FILE)),
+            )
+            if os.path.lexists(path)
+        )
 
     def is_taken(self, slug: str) -> bool:
         """Whether a file or a folder that is not empty stands where the entry `slug` would be."""
@@ -150,8 +179,12 @@ class Disk:
 
         Raises OSError.
         """
-        path = f"{self.scratch}/{key}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        try:
+            descriptor = os.open(f"{self.scratch}/{key}", flags, 0o644)
+        except FileNotFoundError:
+            os.makedirs(self.scratch, exist_ok=True)
+            descriptor = os.open(f"{self.scratch}/{key}", flags, 0o644)
         try:
             view = memoryview(data)
             while view:
@@ -162,21 +195,34 @@ class Disk:
             os.close(descriptor)
 
     def stage_copy(self, key: str, slug: str, mtime_ns: int) -> None:
-        """Copy the tree of an entry into the scratch folder; its entry files are dated `mtime_ns`."""
+        """Copy the tree of an entry into the scratch folder, flushed to the disk; files are dated `mtime_ns`.
+
+        Raises OSError.
+        """
         target = f"{self.scratch}/{key}"
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(target)
         os.makedirs(target)
-        if os.path.isfile(self.tree.file(slug, FILE)):
-            shutil.copyfile(self.tree.file(slug, FILE), f"{target}/file", follow_symlinks=False)
-        if os.path.isdir(self.tree.folder(slug)):
-            shutil.copytree(self.tree.folder(slug), f"{target}/folder", symlinks=True, ignore=_hidden_or_link)
-        for folder, _, names in os.walk(target):
-            for name in names:
-                os.utime(os.path.join(folder, name), ns=(mtime_ns, mtime_ns))
+        try:
+            if os.path.isfile(self.tree.file(slug, FILE)):
+                shutil.copyfile(self.tree.file(slug, FILE), f"{target}/file", follow_symlinks=False)
+            if os.path.isdir(self.tree.folder(slug)):
+                shutil.copytree(self.tree.folder(slug), f"{target}/folder", ignore=_not_copied)
+        except shutil.Error as error:
+            raise OSError(errno.EIO, "the tree cannot be copied whole") from error
+        files = [os.path.join(folder, name) for folder, _, names in os.walk(target) for name in names]
+        for path in files:
+            os.utime(path, ns=(mtime_ns, mtime_ns))
+        # The log has no images of what is copied: it has to be on the disk before the change is accepted.
+        if len(files) > _FLUSH_ONE_BY_ONE:
+            flush_file_system(Path(target))
+        else:
+            for path in files:
+                _flush(path)
 
     def clear_scratch(self) -> None:
         """Remove what dead writers left. Only under the write lock."""
+        os.makedirs(self.scratch, exist_ok=True)
         for name in os.listdir(self.scratch):
             self.discard(name)
 
@@ -191,73 +237,172 @@ class Disk:
 
     # --- applying -------------------------------------------------------------------------------------
 
-    def apply(self, effect: Effect, key: str) -> None:
-        """Carry out one effect whose files were staged under `key`. Raises OSError."""
+    def apply(self, effect: Effect, key: str, *, keep: bool = False) -> None:
+        """Carry out one effect whose files were staged under `key`: all of it or, with an OSError, nothing.
+
+        Args:
+            keep: keep a file that is replaced or removed until `release`, so that `undo` can bring it back.
+
+        Raises:
+            OSError; HalfDone, where what was done of it cannot be taken back.
+        """
+        if keep and effect.op in ("put", "delete") and image_bytes(effect.old):
+            self._keep(key, self.tree.file(effect.slug, effect.old_form or effect.form))
         if effect.op == "put":
-            self._place(key, self.tree.file(effect.slug, effect.form))
+            path = self.tree.file(effect.slug, effect.form)
+            self._place(key, path)
             if effect.old_form and effect.old_form != effect.form:
-                self._unlink(self.tree.file(effect.slug, effect.old_form))
+                self._unlink_or_take_back(self.tree.file(effect.slug, effect.old_form), path)
         elif effect.op == "delete":
             self._unlink(self.tree.file(effect.slug, effect.form))
             self._prune(effect.slug)
         elif effect.op == "rmtree":
-            self._set_aside(effect.slug, key)
+            self._rename_parts(self._parts_of(effect.slug), self._staged(key))
+            self._prune(effect.slug)
         elif effect.op == "move":
-            self._rename_tree(effect.slug, effect.to)
+            self._rename_parts(self._parts_of(effect.slug), self._parts_of(effect.to))
             self._prune(effect.slug)
         else:
-            self._place_copy(key, effect.to)
+            self._rename_parts(self._staged(key), self._parts_of(effect.to))
+            self.discard(key)
 
-    def redo(self, effect: Effect, key: str) -> None:
+    def redo(self, effect: Effect, key: str, is_edited: Callable[[str], bool]) -> None:
         """Carry out one effect of a record that a dead writer may have left half done. Raises OSError.
 
         A file that is neither what it was before the change nor what the change makes of it was edited by
         hand since, and stays. A file with no text at all, or only NULs, is what a power loss left of it.
+
+        Args:
+            is_edited: tells whether an entry, or something below it, was edited by hand after the record.
         """
-        if effect.op == "put":
-            if self._is_ours(effect.slug, effect.form, effect):
-                self.stage_file(key, render(effect), effect.mtime)
-                self.apply(effect, key)
+        if is_edited(effect.slug) or (effect.to and is_edited(effect.to)):
+            if effect.op == "rmtree":
+                self._remove_ours(effect, is_edited)
+        elif effect.op == "put":
+            self._redo_put(effect, key)
         elif effect.op == "delete":
             if self._is_ours(effect.slug, effect.form, effect):
                 self.apply(effect, key)
         elif effect.op == "rmtree":
-            if not os.path.lexists(f"{self.scratch}/{key}"):
-                self.apply(effect, key)
+            self._redo_rmtree(effect, key, is_edited)
         elif effect.op == "move":
-            if self._has_tree(effect.slug) and not self._has_tree(effect.to):
-                self.apply(effect, key)
-        elif not self._has_tree(effect.to):
+            self._rename_missing(effect, self._parts_of(effect.slug), self._parts_of(effect.to))
+            self._prune(effect.slug)
+        elif self.parts(effect.to) != effect.parts:
             self.stage_copy(key, effect.slug, effect.mtime)
+            self._rename_missing(effect, self._staged(key), self._parts_of(effect.to))
+
+    def _redo_put(self, effect: Effect, key: str) -> None:
+        if not self._is_ours(effect.slug, effect.form, effect):
+            return
+        self.stage_file(key, render(effect), effect.mtime)
+        self._place(key, self.tree.file(effect.slug, effect.form))
+        old_form = effect.old_form
+        if old_form and old_form != effect.form and self._is_ours(effect.slug, old_form, effect):
+            self._unlink(self.tree.file(effect.slug, old_form))
+
+    def _redo_rmtree(self, effect: Effect, key: str, is_edited: Callable[[str], bool]) -> None:
+        aside = self._staged(key)
+        if any(os.path.lexists(path) for path in aside.values()):
+            # It was under way: what lies in a place that was emptied already came later.
+            left = [
+                part for part, path in aside.items() if not os.path.lexists(path) and part in effect.parts
+            ]
+            sources = self._parts_of(effect.slug)
+            self._rename_parts({part: sources[part] for part in left}, aside)
+        elif all(self._is_known(slug, form, effect) for slug, form in self._entry_files(effect.slug)):
             self.apply(effect, key)
+        else:
+            self._remove_ours(effect, is_edited)
+
+    def _remove_ours(self, effect: Effect, is_edited: Callable[[str], bool]) -> None:
+        """Remove of a tree what is still as it was when the tree was removed."""
+        for slug, form in list(self._entry_files(effect.slug)):
+            if not is_edited(slug) and self._is_known(slug, form, effect):
+                self._unlink(self.tree.file(slug, form))
+                self._prune(slug)
+
+    def _is_known(self, slug: str, form: str, effect: Effect) -> bool:
+        image = effect.images.get(slug)
+        try:
+            return image is not None and self.read(slug, form).body == bytes(image)
+        except CodecError:
+            return False
+        except OSError as error:
+            if error.errno in IN_THE_WAY:
+                return False
+            raise
+
+    def _entry_files(self, slug: str) -> Iterator[tuple[str, str]]:
+        """The entry files of a tree, as slug and form."""
+        paths = [self.tree.file(slug, FILE)] if os.path.lexists(self.tree.file(slug, FILE)) else []
+        for folder, _, names in os.walk(self.tree.folder(slug)):
+            paths += [os.path.join(folder, name) for name in names]
+        for path in paths:
+            try:
+                located = self.tree.locate(path)
+            except InvalidSlug:
+                continue
+            if located is not None:
+                yield located
+
+    def _rename_missing(self, effect: Effect, sources: dict[str, str], targets: dict[str, str]) -> None:
+        """Rename those parts of a tree that a dead writer left behind."""
+        left = [part for part in effect.parts if not os.path.lexists(targets[part])]
+        self._rename_parts({part: sources[part] for part in left}, targets)
 
     def undo(self, effect: Effect, key: str) -> None:
-        """Put back what was before one effect, since a later one of its record failed. Raises OSError."""
-        if effect.op == "put" and not image_bytes(effect.old):
-            self._unlink(self.tree.file(effect.slug, effect.form))
-            self._prune(effect.slug)
-        elif effect.op in ("put", "delete"):
-            form = effect.old_form or effect.form
-            data = render(effect, before=True)
-            self.stage_file(key, data, effect.mtime)
-            self._place(key, self.tree.file(effect.slug, form))
-            if effect.op == "put" and form != effect.form:
-                self._unlink(self.tree.file(effect.slug, effect.form))
+        """Put back what was before one effect that was applied with `keep`. Raises OSError."""
+        if effect.op in ("put", "delete"):
+            before = self.tree.file(effect.slug, effect.old_form or effect.form)
+            after = self.tree.file(effect.slug, effect.form)
+            if os.path.lexists(self._kept(key)):
+                self._make_parents(before)
+                os.rename(self._kept(key), before)
+            if effect.op == "put" and (before != after or not image_bytes(effect.old)):
+                self._unlink(after)
+                self._prune(effect.slug)
         elif effect.op == "rmtree":
-            self._take_back(effect.slug, key)
+            self._rename_parts(self._staged(key), self._parts_of(effect.slug))
         elif effect.op == "move":
-            self._rename_tree(effect.to, effect.slug)
+            self._rename_parts(self._parts_of(effect.to), self._parts_of(effect.slug))
             self._prune(effect.to)
         else:
-            self._set_aside(effect.to, key)
+            self._rename_parts(self._parts_of(effect.to), self._staged(key))
+            self._prune(effect.to)
+
+    def release(self, effect: Effect, key: str) -> None:
+        """Let go of what was kept or set aside for `undo`, as far as the disk lets us."""
+        if effect.op == "rmtree":
+            self.discard(key)
+        elif effect.op in ("put", "delete") and image_bytes(effect.old):
+            with contextlib.suppress(OSError):
+                os.unlink(self._kept(key))
+
+    def _kept(self, key: str) -> str:
+        return f"{self.scratch}/{key}-before"
+
+    def _keep(self, key: str, path: str) -> None:
+        kept = self._kept(key)
+        self._unlink(kept)
+        try:
+            os.link(path, kept)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            shutil.copy2(path, kept)
 
     def _is_ours(self, slug: str, form: str, effect: Effect) -> bool:
         try:
             raw = self.raw(slug, form)
         except FileNotFoundError:
             return not (effect.op == "put" and image_bytes(effect.old) and effect.old_form in ("", form))
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno in IN_THE_WAY:
+                return False
+            raise
         if not raw.strip(b"\0"):
             return True
         try:
@@ -290,46 +435,44 @@ class Disk:
     def _make_parents(self, path: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
 
-    def _place_copy(self, key: str, slug: str) -> None:
-        staged = f"{self.scratch}/{key}"
-        for name, target in (("folder", self.tree.folder(slug)), ("file", self.tree.file(slug, FILE))):
-            if os.path.lexists(f"{staged}/{name}"):
-                self._guard(target)
-                self._make_parents(target)
-                os.rename(f"{staged}/{name}", target)
-        self.discard(key)
+    def _parts_of(self, slug: str) -> dict[str, str]:
+        """Where the parts of a tree are in the content."""
+        return {_FOLDER_PART: self.tree.folder(slug), _FILE_PART: self.tree.file(slug, FILE)}
 
-    def _set_aside(self, slug: str, key: str) -> None:
-        """Rename a tree into the scratch folder, where it is deleted later: gone in one step."""
-        aside = f"{self.scratch}/{key}"
-        os.makedirs(aside, exist_ok=True)
-        for name, source in (("folder", self.tree.folder(slug)), ("file", self.tree.file(slug, FILE))):
-            self._guard(source)
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(source, f"{aside}/{name}")
-        self._prune(slug)
+    def _staged(self, key: str) -> dict[str, str]:
+        """Where the parts of a tree are in the scratch folder, on their way into the content or out of it."""
+        return {_FOLDER_PART: f"{self.scratch}/{key}/folder", _FILE_PART: f"{self.scratch}/{key}/file"}
 
-    def _take_back(self, slug: str, key: str) -> None:
-        aside = f"{self.scratch}/{key}"
-        for name, target in (("folder", self.tree.folder(slug)), ("file", self.tree.file(slug, FILE))):
-            if os.path.lexists(f"{aside}/{name}"):
-                self._make_parents(target)
-                os.rename(f"{aside}/{name}", target)
+    def _rename_parts(self, sources: dict[str, str], targets: dict[str, str]) -> None:
+        """Rename those of `sources` that are there, all or none. Raises OSError, HalfDone."""
+        done: list[tuple[str, str]] = []
+        try:
+            for part, source in sources.items():
+                if os.path.lexists(source):
+                    target = targets[part]
+                    for path in (source, target):
+                        if not path.startswith(self.scratch):
+                            self._guard(path)
+                    self._make_parents(target)
+                    os.rename(source, target)
+                    done.append((source, target))
+        except OSError:
+            try:
+                for source, target in reversed(done):
+                    os.rename(target, source)
+            except OSError as error:
+                raise HalfDone(error.errno, error.strerror) from error
+            raise
 
-    def _rename_tree(self, slug: str, to: str) -> None:
-        for source, target in (
-            (self.tree.folder(slug), self.tree.folder(to)),
-            (self.tree.file(slug, FILE), self.tree.file(to, FILE)),
-        ):
-            if not os.path.lexists(source):
-                continue
-            self._guard(source)
-            self._guard(target)
-            self._make_parents(target)
-            os.rename(source, target)
-
-    def _has_tree(self, slug: str) -> bool:
-        return os.path.lexists(self.tree.folder(slug)) or os.path.lexists(self.tree.file(slug, FILE))
+    def _unlink_or_take_back(self, path: str, made: str) -> None:
+        try:
+            self._unlink(path)
+        except OSError:
+            try:
+                os.unlink(made)
+            except OSError as error:
+                raise HalfDone(error.errno, error.strerror) from error
+            raise
 
     @staticmethod
     def _unlink(path: str) -> None:
@@ -337,28 +480,20 @@ class Disk:
             os.unlink(path)
 
     def _prune(self, slug: str) -> None:
-        """Remove the folders of `slug` and above it that are empty now."""
+        """Remove the folders of `slug` and above it that are empty now, as far as the disk lets us."""
         while slug:
             try:
                 os.rmdir(self.tree.folder(slug))
             except FileNotFoundError:
                 pass
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise
+            except OSError:
                 return
             slug = slug.rpartition("/")[0]
 
 
-def render(effect: Effect, *, before: bool = False) -> bytes:
-    """The bytes of the file that a `put` makes (or, with `before`, that was there)."""
-    image = (
-        Image(image_bytes(effect.old), image_bytes(effect.old_meta))
-        if before
-        else Image(image_bytes(effect.new), image_bytes(effect.new_meta))
-    )
-    form = (effect.old_form or effect.form) if before else effect.form
-    return render_image(image, form)
+def render(effect: Effect) -> bytes:
+    """The bytes of the file that a `put` makes."""
+    return render_image(Image(image_bytes(effect.new), image_bytes(effect.new_meta)), effect.form)
 
 
 def render_image(image: Image, form: str) -> bytes:
@@ -369,8 +504,22 @@ def render_image(image: Image, form: str) -> bytes:
     return dump_entry(fields, form)
 
 
-def _hidden_or_link(folder: str, names: list[str]) -> set[str]:
-    return {name for name in names if name.startswith(".") or os.path.islink(os.path.join(folder, name))}
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    """What a copy of a tree leaves out: hidden things, links, and whatever is neither file nor folder."""
+    return {name for name in names if name[0] == "." or not _is_plain(os.path.join(folder, name))}
+
+
+def _is_plain(path: str) -> bool:
+    mode = os.lstat(path).st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def _flush(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def flush_file_system(folder: Path) -> None:

@@ -51,7 +51,9 @@ class Entry:
     @property
     def fields(self) -> dict[str, Any]:
         """The stored mapping, parsed anew. Do not change it."""
-        return self.held if self.held is not None else decode_json(self.body)
+        # Read once: another thread may let go of it between a test and a second look.
+        held = self.held
+        return held if held is not None else decode_json(self.body)
 
     @property
     def meta(self) -> dict[str, Any]:

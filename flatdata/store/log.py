@@ -4,10 +4,12 @@ Records are lines `<crc32 in 8 hex digits> <JSON>\\n` in segment files of `.flat
 a byte offset over all segments; a segment's name is the position of its first byte: positions only grow.
 
 `head` is a memory-mapped file that holds the position up to which records are *published*: durable, applied
-to the files, and visible to readers in every process. It also holds the **epoch**, a random name: what was
-learned from the log in another epoch (a catalogue, words, a process's memory) is to be learned anew. A writer holds the site's write lock from `append` to
+to the files, and visible to readers in every process. A writer holds the site's write lock from `append` to
 `publish`. What lies beyond the head without a living writer is what a dead one left: whole records are
 accepted changes to finish, a torn tail is cut off (`recover` in `flatdata.store.store`).
+
+The head also holds the **epoch**, a random name: what was learned from the log in another epoch (a catalogue,
+words, the memory of a process) has to be learned anew.
 
 The interface is narrow on purpose (append, read from a position, look at the head): another log can take
 its place.
@@ -72,6 +74,8 @@ class Effect(msgspec.Struct, omit_defaults=True):
     """For `rmtree`: what was below, slug by slug."""
     image_metas: dict[str, msgspec.Raw] = {}
     """For `rmtree`: the `_meta` of those that had any."""
+    parts: str = ""
+    """For trees: what they consist of, see `flatdata.store.disk.Disk.parts`."""
 
 
 class Record(msgspec.Struct, omit_defaults=True):
@@ -299,6 +303,16 @@ class ChangeLog:
             os.ftruncate(self._fd, position - self._base)
         os.fdatasync(self._fd)
 
+    def last_seq(self, position: int) -> int:
+        """Number of the last record before `position`, 0 if there is none."""
+        for base in reversed(self.segments()):
+            last = b""
+            for line, _ in self.lines(base, position):
+                last = line
+            if (record := decode_line(last)) is not None:
+                return record.seq
+        return 0
+
     def drop_older(self, horizon_ms: float, limit: int) -> int:
         """Delete segments that end before the position `limit` and whose records are all older than
         `horizon_ms` (ms since 1970); gives how many.
@@ -348,11 +362,7 @@ class ChangeLog:
         for base, following in zip(bases, [*bases[1:], stop], strict=True):
             if following <= position:
                 continue
-            try:
-                file = open(self._segment_path(base), "rb", buffering=_READ_BYTES)
-            except FileNotFoundError:
-                raise CorruptLog(str(self._folder), position) from None
-            with file:
+            with self._opened(base) as file:
                 file.seek(position - base)
                 while position < following:
                     line = file.readline()
@@ -360,3 +370,9 @@ class ChangeLog:
                         return
                     position += len(line)
                     yield line[:-1], position
+
+    def _opened(self, base: int) -> BinaryIO:
+        try:
+            return open(self._segment_path(base), "rb", buffering=_READ_BYTES)
+        except FileNotFoundError:
+            raise CorruptLog(str(self._folder), base) from None

@@ -190,6 +190,25 @@ class Tree:
             return self._checked(relative[: -len(".yaml")]), FILE
         return None
 
+    def locate_folder(self, path: str) -> tuple[str, ...]:
+        """The slug of the folder at `path`, empty for the root; nothing if it is hidden or outside.
+
+        Raises:
+            InvalidSlug: for a folder that no entry can be in.
+        """
+        relative = os.path.relpath(path, self._base)
+        if relative == ".":
+            return ("",)
+        if "/." in f"/{relative}":
+            return ()
+        segments = relative.split("/")
+        for segment in segments:
+            if problem := segment_problem(segment):
+                raise InvalidSlug(relative, problem)
+        if len(segments) > MAX_DEPTH or not unicodedata.is_normalized("NFC", relative):
+            raise InvalidSlug(relative, "no entry can be in it")
+        return (relative,)
+
     @staticmethod
     def _checked(slug: str) -> str:
         checked = check_slug(slug)

@@ -69,6 +69,17 @@ def slugs_of(effects: Iterable[Effect]) -> list[str]:
     return [slug for effect in effects for slug in (effect.slug, effect.to) if slug]
 
 
+def slugs_read(effects: Iterable[Effect], state: State) -> list[str]:
+    """Every entry whose file is read to carry out the effects: those below what is copied."""
+    return [
+        entry.slug
+        for effect in effects
+        if effect.op == "copy"
+        for entry in state.below(effect.slug)
+        if entry.slug != effect.slug
+    ]
+
+
 def work_out(changes: Iterable[Change], view: View, disk: Disk) -> list[Effect]:
     """The effects of `changes`, in order.
 
@@ -90,7 +101,7 @@ def work_out(changes: Iterable[Change], view: View, disk: Disk) -> list[Effect]:
         elif isinstance(change, Delete):
             effects.append(_delete(change, view))
         elif isinstance(change, DeleteTree):
-            effects.append(_delete_tree(change, view))
+            effects.append(_delete_tree(change, view, disk))
         else:
             _check_transfer(change, view, disk)
             effects += _promotions(change.new_slug, view, promoted)
@@ -100,6 +111,7 @@ def work_out(changes: Iterable[Change], view: View, disk: Disk) -> list[Effect]:
                     change.slug,
                     to=change.new_slug,
                     mtime=view.now_ns,
+                    parts=disk.parts(change.slug),
                 )
             )
     return effects
@@ -162,7 +174,7 @@ def _delete(change: Delete, view: View) -> Effect:
     )
 
 
-def _delete_tree(change: DeleteTree, view: View) -> Effect:
+def _delete_tree(change: DeleteTree, view: View, disk: Disk) -> Effect:
     check_slug(change.slug)
     if not view.exists(change.slug):
         raise EntryMissing(change.slug)
@@ -172,6 +184,7 @@ def _delete_tree(change: DeleteTree, view: View) -> Effect:
         change.slug,
         images={entry.slug: msgspec.Raw(entry.body) for entry in below},
         image_metas={entry.slug: msgspec.Raw(entry.meta_body) for entry in below if entry.meta_body},
+        parts=disk.parts(change.slug),
     )
 
 
@@ -185,6 +198,7 @@ def _check_transfer(change: Move | Copy, view: View, disk: Disk) -> None:
     disk.tree.check_way(target, view.state.folders.__contains__)
     if view.exists(target) or is_within(target, source) or disk.is_taken(target):
         raise EntryExists(target)
+    disk.tree.check_way(target, view.state.folders.__contains__)
     for entry in view.state.below(source):
         moved = target + entry.slug[len(source) :]
         if entry.form != MANIFEST:
@@ -220,11 +234,21 @@ def stage(effects: list[Effect], key: str, disk: Disk) -> None:
     """Write the files of the effects into the scratch folder, and note their sizes. Raises OSError."""
     for number, effect in enumerate(effects):
         if effect.op == "put":
-            data = render(effect)
+            data = _bytes_of(effect, disk)
             effect.size = len(data)
             effect.mtime = disk.stage_file(f"{key}-{number}", data, effect.mtime)
         elif effect.op == "copy":
             disk.stage_copy(f"{key}-{number}", effect.slug, effect.mtime)
+
+
+def _bytes_of(effect: Effect, disk: Disk) -> bytes:
+    """The file of a `put`. One that only gets another place keeps its text, with comments and all."""
+    is_yaml = {effect.form, effect.old_form} <= {ENTRY_YAML, FILE}
+    if is_yaml and effect.form != effect.old_form:
+        unchanged = (effect.new, effect.new_meta) == (effect.old, effect.old_meta)
+        if unchanged:
+            return disk.raw(effect.slug, effect.old_form)
+    return render(effect)
 
 
 def forms_to_check(slug: str) -> tuple[str, ...]:

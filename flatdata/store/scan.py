@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import unicodedata
@@ -9,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from flatdata.store.disk import Found
+from flatdata.store.codec import CodecError
+from flatdata.store.disk import Disk, Found, Image
+from flatdata.store.entry import Entry
 from flatdata.store.paths import (
     ENTRY_MD,
     ENTRY_YAML,
@@ -42,17 +45,24 @@ class Scan:
     Attributes:
         found: each entry's file, by slug; where several forms are present, the one that is served.
         problems: what was passed over.
+        unread: folders that could not be looked into, by slug.
         folders: how many folders were seen.
     """
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self.found: dict[str, Found] = {}
+        self.unread: list[str] = []
         self.problems: list[Problem] = []
         self.folders = 0
 
     def walk(self, slug: str = "") -> Scan:
-        """Look at everything in the folder of `slug`, at all depths. A missing folder is an empty one."""
+        """Look at everything in the folder of `slug`, at all depths.
+
+        A missing folder is an empty one, and so is one behind a symbolic link.
+        """
+        if os.path.realpath(self._tree.folder(slug)) != self._tree.folder(slug):
+            return self
         pending = [(slug, self._tree.folder(slug), slug.count("/") + 1 if slug else 0)]
         while pending:
             folder_slug, path, depth = pending.pop()
@@ -66,27 +76,28 @@ class Scan:
     def _look(self, slug: str, path: str) -> Iterator[tuple[str, str]]:
         """Take in the files of one folder; gives its subfolders."""
         try:
-            listing = os.scandir(path)
-        except FileNotFoundError:
+            with os.scandir(path) as listing:
+                items = list(listing)
+        except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
+            self.unread.append(slug)
             self._report(path, f"it cannot be read: {error.strerror}")
             return
         self.folders += 1
-        with listing:
-            for item in listing:
-                name = item.name
-                if name[0] == ".":
-                    continue
-                if item.is_symlink():
-                    self._report(item.path, "it is a symbolic link")
-                elif item.is_dir(follow_symlinks=False):
-                    if problem := segment_problem(name) or _not_normal(name):
-                        self._report(item.path, problem)
-                    else:
-                        yield join(slug, name), item.path
-                elif name.endswith(".yaml") or name == "entry.md":
-                    self._take(slug, item)
+        for item in items:
+            name = item.name
+            if name[0] == ".":
+                continue
+            if item.is_symlink():
+                self._report(item.path, "it is a symbolic link")
+            elif item.is_dir(follow_symlinks=False):
+                if problem := segment_problem(name) or _not_normal(name):
+                    self._report(item.path, problem)
+                else:
+                    yield join(slug, name), item.path
+            elif name.endswith(".yaml") or name == "entry.md":
+                self._take(slug, item)
 
     def _take(self, slug: str, item: os.DirEntry[str]) -> None:
         name = item.name
@@ -96,7 +107,10 @@ class Scan:
             form, target = _NAMED_FORMS[name], slug
         else:
             form, target = FILE, join(slug, name[:-5])
-            if problem := segment_problem(name[:-5]) or _not_normal(name):
+            problem = segment_problem(name[:-5]) or _not_normal(name)
+            if not problem and target.count("/") >= MAX_DEPTH:
+                problem = f"it is deeper than {MAX_DEPTH} levels"
+            if problem:
                 self._report(item.path, problem)
                 return
         if not target or (form == MANIFEST and not slug):
@@ -131,6 +145,25 @@ class Scan:
     def _report(self, path: str, reason: str) -> None:
         relative = os.path.relpath(path, self._tree.root.parent)
         self.problems.append(Problem(relative.encode("utf-8", "replace").decode(), reason))
+
+
+def entry_of(slug: str, found: Found, image: Image) -> Entry:
+    """The entry that a file is."""
+    return Entry(
+        slug,
+        image.body,
+        image.meta_body,
+        form=found.form,
+        mtime_ns=found.mtime_ns,
+        size=found.size,
+    )
+
+
+def entries_on_disk(disk: Disk) -> Iterator[Entry]:
+    """All entries whose files can be understood, read one by one."""
+    for slug, found in Scan(disk.tree).walk().found.items():
+        with contextlib.suppress(CodecError, OSError):
+            yield entry_of(slug, found, disk.read(slug, found.form))
 
 
 def _not_normal(name: str) -> str | None:

@@ -63,11 +63,19 @@ class State:
 
     # --- changing -----------------------------------------------------------------------------------
 
-    def load(self, entries: Iterable[Entry]) -> None:
-        """Take entries in bulk, into the empty state; only load listeners are told."""
+    def load(self, entries: Iterable[Entry], seq: int = 0) -> None:
+        """Take `entries` in place of all that is known, as of record `seq`; only load listeners are told.
+
+        Readers without the lock see what was before or what is after, nothing in between.
+        """
+        fresh = State()
+        for entry in entries:
+            fresh._insert(entry)
         with self.lock:
-            for entry in entries:
-                self._insert(entry)
+            self.entries, self.folders = fresh.entries, fresh.folders
+            self.high_water = max(self.high_water, fresh.high_water)
+            self.manifest_version += fresh.manifest_version + 1
+            self.seq = seq
             for listener in self.load_listeners:
                 listener(self.entries.values())
 
@@ -147,8 +155,7 @@ class State:
         if parent not in self.folders:
             self._add_folder(parent)
         self.folders[parent].add(name)
-        if entry.form == FILE and name.isascii() and name.isdigit() and len(name) <= 15:
-            self.high_water = max(self.high_water, int(name))
+        self.high_water = max(self.high_water, row_number(name, entry.form))
 
     def _add_folder(self, slug: str) -> None:
         if slug in self.folders:
@@ -166,6 +173,12 @@ class State:
             parent = parent_of(slug)
             self.folders[parent].discard(name_of(slug))
             slug = parent
+
+
+def row_number(name: str, form: str) -> int:
+    """The integer that names a row, 0 where it is no integer or no row."""
+    is_number = form == FILE and name.isascii() and name.isdigit() and len(name) <= 15
+    return int(name) if is_number else 0
 
 
 def entry_after(effect: Effect, seq: int) -> Entry:

@@ -20,40 +20,49 @@ commits (`flatdata.store.commits`) has one of its own that is held for moments, 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
-import logging
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from flatdata.store.catalogue import Catalogue, read_catalogue
 from flatdata.store.codec import CodecError
 from flatdata.store.commits import BATCH, CommitQueue, Ticket
-from flatdata.store.disk import Disk, Found, Image, flush_file_system
+from flatdata.store.disk import Disk, Found, HalfDone, Image, flush_file_system
 from flatdata.store.entry import Entry
-from flatdata.store.errors import EntryExists, StoreUnavailable
+from flatdata.store.errors import CorruptLog, EntryExists, StoreUnavailable
 from flatdata.store.log import ChangeLog, Effect, Record, decode_line, encode_record, image_json
-from flatdata.store.paths import Tree
-from flatdata.store.planning import Plan, View, forms_to_check, slugs_of, stage, work_out
-from flatdata.store.state import State, overlaps
+from flatdata.store.paths import Tree, name_of
+from flatdata.store.planning import Plan, View, forms_to_check, slugs_of, slugs_read, stage, work_out
+from flatdata.store.recovery import FROM_DISK, redo
+from flatdata.store.scan import entries_on_disk
+from flatdata.store.state import State, overlaps, row_number
 
 _REPLANS: Final = 5
 _MANY: Final = 100
 """Files from which on a folder is listed once, instead of looking for each."""
-FROM_DISK: Final = "disk"
-"""Origin of the records that take in what somebody did to the files."""
-
-logger = logging.getLogger("flatdata.store")
 
 RecordListener = Callable[[Record], None]
 Parsed = tuple[Found, Image | CodecError]
 """A file as it was found, and what it said or why it could not be understood."""
+
+
+_Planned = tuple[Ticket, Record, Any, str]
+"""A commit ready to be accepted: its record, what its plan gave back, and the key of its staged files."""
+
+
+class _Checkpoint(msgspec.Struct):
+    """What `.flatdata/checkpoint` holds."""
+
+    epoch: str = ""
+    position: int = 0
+    high_water: int = 0
 
 
 class _Deferred(Exception):
@@ -76,12 +85,15 @@ class Store:
         self.state_dir = state_dir
         self.tree = Tree(root / "content")
         self.disk = Disk(self.tree, state_dir)
+        self.catalogue_path = state_dir / "index" / "catalogue"
         self.log = ChangeLog(state_dir / "log", segment_bytes)
         self.state = State()
         self.position = 0
         """Up to where this process has followed the log. Changed under `State.lock`."""
+        self._epoch = self.log.epoch()
         self.record_listeners: list[RecordListener] = []
-        self._lock_fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        """Told of each record, in order."""
+        self._lock_fd = self._open_lock()
         self._writer = threading.Lock()
         self._commits = CommitQueue(self._write_batch)
         self._last_id = 0
@@ -126,20 +138,48 @@ class Store:
             return b""
 
     def follow(self) -> None:
-        """Take over what other processes have published. Costs next to nothing if that is nothing."""
+        """Take over what other processes have published. Costs next to nothing if that is nothing.
+
+        Raises:
+            CorruptLog: if the log does not say, and the keeper has not written down yet what is there now.
+        """
         if self.log.head() != self.position:
             self._follow()
             self._tell_listeners()
 
     def _follow(self) -> None:
         with self.state.lock:
-            head = self.log.head()
-            if head == self.position:
-                return
-            for record, position in self.log.read(self.position, head):
-                self.state.apply(record)
-                self.position = position
-                self._note(record)
+            try:
+                self._replay()
+            except CorruptLog:
+                if self.load_catalogue() is None:
+                    raise
+
+    def _replay(self) -> None:
+        head = self.log.head()
+        if head < self.position:
+            raise CorruptLog(str(self.state_dir), head)
+        for record, position in self.log.read(self.position, head):
+            self.state.apply(record)
+            self.position = position
+            self._note(record)
+
+    def look(self) -> None:
+        """Notice that `.flatdata/` was deleted, or that the keeper began anew; to be called every so often.
+
+        Raises:
+            OSError: if what was deleted cannot be made again.
+        """
+        if self.log.is_deleted():
+            with self._writer, self.locked():
+                self.log.prepare()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Where what is known is of another epoch, take over what the keeper wrote down in this one."""
+        if self.log.epoch() != self._epoch:
+            with self.state.lock:
+                self.load_catalogue()
 
     def _note(self, record: Record) -> None:
         if self.record_listeners:
@@ -160,9 +200,18 @@ class Store:
         """Hold the site's write lock. It dies with the process."""
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
         try:
+            while not os.fstat(self._lock_fd).st_nlink:
+                # Somebody deleted the file: who comes next will lock another one, and so have we to.
+                deleted, self._lock_fd = self._lock_fd, self._open_lock()
+                os.close(deleted)
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
             yield
         finally:
             fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+
+    def _open_lock(self) -> int:
+        self.state_dir.mkdir(exist_ok=True)
+        return os.open(self.state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def recover(self, *, opening: bool = False) -> None:
         """Finish or cut off what a dead writer left beyond the head. Only under the write lock.
@@ -175,16 +224,8 @@ class Store:
         if opening and not self.log.same_boot():
             start = min(self.checkpoint_position(), head) if head else self.log.start()
             start = max(start, self.log.start())
-        last = start
         end = self.log.end()
-        for line, position in self.log.lines(start, end):
-            record = decode_line(line)
-            if record is None:
-                break
-            if record.origin != FROM_DISK:
-                for number, effect in enumerate(record.changes):
-                    self._redo(effect, f"{record.seq}-{number}")
-            last = position
+        last = redo(self.log, self.disk, start, end)
         if last != end:
             self.log.publish(min(head, last))
             self.log.truncate(last)
@@ -192,22 +233,12 @@ class Store:
         self.log.mark_boot()
         self.disk.clear_scratch()
 
-    def _redo(self, effect: Effect, key: str) -> None:
-        self.disk.new_record()
-        try:
-            self.disk.redo(effect, key)
-        except OSError as error:
-            # Somebody put a link or a file in the way meanwhile: what is on the disk by hand stays.
-            if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):
-                raise
-            logger.warning("a change of %s is given up: %s", effect.slug, error.strerror)
-
     def checkpoint(self) -> None:
         """Flush the content's file system, so that a power loss cannot take back what the log has passed."""
         position = self.log.head()
         mark = self.state.high_water
         flush_file_system(self.tree.root)
-        data = msgspec.json.encode({"position": position, "high_water": mark})
+        data = msgspec.json.encode({"epoch": self.log.epoch(), "position": position, "high_water": mark})
         temporary = self.state_dir / "checkpoint.new"
         with open(temporary, "wb") as file:
             file.write(data)
@@ -215,27 +246,67 @@ class Store:
             os.fsync(file.fileno())
         os.replace(temporary, self.state_dir / "checkpoint")
 
-    def _checkpoint_value(self, name: str) -> int:
+    def _checkpoint(self) -> _Checkpoint:
         try:
-            value = msgspec.json.decode((self.state_dir / "checkpoint").read_bytes())[name]
-        except (OSError, msgspec.DecodeError, KeyError, TypeError):
-            return 0
-        return value if isinstance(value, int) else 0
+            data = (self.state_dir / "checkpoint").read_bytes()
+            return msgspec.json.decode(data, type=_Checkpoint)
+        except (OSError, msgspec.DecodeError):
+            return _Checkpoint()
 
     def checkpoint_position(self) -> int:
         """The position that the last checkpoint vouches for; 0 if there is none."""
-        return self._checkpoint_value("position")
+        checkpoint = self._checkpoint()
+        return checkpoint.position if checkpoint.epoch == self.log.epoch() else 0
+
+    def begin_epoch(self) -> None:
+        """Declare void what anybody learned from the log so far. Raises OSError."""
+        with self._writer, self.locked():
+            self.log.begin_epoch()
+
+    # --- filling the memory -----------------------------------------------------------------------------
 
     def load(self, entries: Iterable[Entry], position: int, seq: int, high_water: int) -> None:
-        """Fill the empty memory with entries as they were at a position of the log, and follow from there."""
+        """Fill the memory with entries as they were at a position of the log, and follow from there.
+
+        Raises:
+            CorruptLog: if the log does not say what came after.
+        """
         with self.state.lock:
-            self.state.load(entries)
-            self.state.seq = max(self.state.seq, seq)
-            self.state.high_water = max(
-                self.state.high_water, high_water, self._checkpoint_value("high_water")
-            )
+            self.state.load(entries, seq)
+            self.state.high_water = max(self.state.high_water, high_water, self._checkpoint().high_water)
             self.position = position
-        self.follow()
+            self._epoch = self.log.epoch()
+            self._replay()
+
+    def load_catalogue(self) -> Catalogue | None:
+        """Fill the memory from the catalogue; None if there is none that the log goes on from."""
+        catalogue = read_catalogue(self.catalogue_path)
+        if catalogue is None or catalogue.epoch != self.log.epoch():
+            return None
+        if not self.log.start() <= catalogue.position <= self.log.head():
+            return None
+        try:
+            self.load(catalogue.entries, catalogue.position, catalogue.seq, catalogue.high_water)
+        except CorruptLog:
+            return None
+        return catalogue
+
+    def load_files(self) -> None:
+        """Fill the memory from the files: slow, but it needs nothing else. Broken ones are passed over."""
+        position = self.log.head()
+        high_water = self.high_water_since_checkpoint()
+        self.load(entries_on_disk(self.disk), position, self.log.last_seq(position), high_water)
+
+    def high_water_since_checkpoint(self) -> int:
+        """The largest integer that named a row since the last checkpoint, as far as the log says."""
+        start, stop = max(self.log.start(), self.checkpoint_position()), self.log.head()
+        numbers = [
+            row_number(name_of(effect.slug), effect.form)
+            for line, _ in self.log.lines(start, stop)
+            if (record := decode_line(line)) is not None
+            for effect in record.changes
+        ]
+        return max(numbers, default=0)
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -252,7 +323,8 @@ class Store:
         next in any process.
 
         Raises:
-            StoreUnavailable: the disk refused; nothing changed. InvalidSlug, EntryExists, EntryMissing,
+            StoreUnavailable: the disk refused; nothing changed (or, if the disk did not even let a half be
+            taken back, the change is finished as soon as it does). InvalidSlug, EntryExists, EntryMissing,
             CodecError: a change is impossible. Whatever the plan raises.
         """
         return self._commits.submit(Ticket(plan, origin, who, action, tuple(reads)))
@@ -274,6 +346,7 @@ class Store:
         if self.log.prepare() != self.log.head():
             self.recover()
             self.log.prepare()
+        self._begin_anew()
         self._follow()
 
     def _write_batch(self, tickets: list[Ticket]) -> None:
@@ -286,7 +359,7 @@ class Store:
 
     def _write(self, waiting: deque[Ticket]) -> None:
         view = View(self.state, time.time_ns(), self._last_id)
-        planned: list[tuple[Ticket, Record, Any, str]] = []
+        planned: list[_Planned] = []
         touched: list[str] = []
         while waiting:
             ticket = waiting[0]
@@ -294,6 +367,10 @@ class Store:
                 effects, result = self._plan(ticket, view, touched)
             except _Deferred:
                 break
+            except OSError as error:
+                ticket.finish(error=StoreUnavailable(error))
+                waiting.popleft()
+                continue
             except Exception as error:
                 ticket.finish(error=error)
                 waiting.popleft()
@@ -337,13 +414,14 @@ class Store:
             slugs = slugs_of(effects)
             if touched and (len(slugs) > BATCH or overlaps(slugs, touched)):
                 raise _Deferred
-            stale = self._stale(slugs)
+            # Of the files that are copied too: a copy is dated anew, and would hide that they were edited.
+            stale = self._stale([*slugs, *slugs_read(effects, self.state)])
             if not stale:
                 return effects, result
             if touched:
                 raise _Deferred
             self._ingest(stale, {})
-            if blocked := self._stale(stale):
+            if blocked := self._stale([slug for slug in slugs if slug in stale]):
                 raise EntryExists(blocked[0])
         raise EntryExists(stale[0])
 
@@ -368,7 +446,7 @@ class Store:
                 stale.append(slug)
         return stale
 
-    def _accept(self, planned: list[tuple[Ticket, Record, Any, str]]) -> None:
+    def _accept(self, planned: list[_Planned]) -> None:
         lines = [encode_record(record) for _, record, _, _ in planned]
         start = self.log.head()
         try:
@@ -380,36 +458,56 @@ class Store:
             return
         position = start
         applied: list[Record] = []
+        failure: OSError | None = None
         for (_, record, _, key), line in zip(planned, lines, strict=True):
             try:
                 self._apply(record, key)
             except OSError as error:
-                self.log.truncate(position)
-                for ticket, late, _, late_key in planned[len(applied) :]:
-                    self._discard(late_key, late.changes)
-                    ticket.finish(error=StoreUnavailable(error))
+                failure = error
                 break
             position += len(line)
             applied.append(record)
         self._publish(applied, position)
         for ticket, record, result, key in planned[: len(applied)]:
-            if any(effect.op == "rmtree" for effect in record.changes):
-                self._discard(key, record.changes)
+            for number, effect in enumerate(record.changes):
+                if effect.op == "rmtree" or number + 1 < len(record.changes):
+                    self.disk.release(effect, f"{key}-{number}")
             ticket.finish(result)
+        if failure is not None:
+            self._give_up(planned[len(applied) :], len(lines[len(applied)]), failure)
+
+    def _give_up(self, planned: list[_Planned], length: int, error: OSError) -> None:
+        """Take back the records beyond the head, the first of which could not be applied.
+
+        Where the disk does not even let its half be undone, it stays in the log: it is finished before the
+        next change, as soon as the disk lets us.
+        """
+        position = self.log.head()
+        if isinstance(error, HalfDone):
+            planned[0][0].finish(error=StoreUnavailable(error))
+            planned = planned[1:]
+            position += length
+        for ticket, record, _, key in planned:
+            self._discard(key, record.changes)
+            ticket.finish(error=StoreUnavailable(error))
+        self.log.truncate(position)
 
     def _apply(self, record: Record, key: str) -> None:
         done: list[tuple[Effect, str]] = []
         self.disk.new_record()
         try:
             for number, effect in enumerate(record.changes):
+                self.disk.apply(effect, f"{key}-{number}", keep=number + 1 < len(record.changes))
                 done.append((effect, f"{key}-{number}"))
-                self.disk.apply(effect, f"{key}-{number}")
-        except OSError:
-            for effect, effect_key in reversed(done[:-1]):
-                self.disk.undo(effect, effect_key)
+        except OSError as error:
+            try:
+                for effect, effect_key in reversed(done):
+                    self.disk.undo(effect, effect_key)
+            except OSError as second:
+                raise HalfDone(second.errno, second.strerror) from error
             raise
 
-    def _publish(self, records: Iterable[Record], position: int) -> None:
+    def _publish(self, records: Sequence[Record], position: int) -> None:
         with self.state.lock:
             self.log.publish(position)
             for record in records:
@@ -418,8 +516,9 @@ class Store:
             self.position = position
 
     def _discard(self, key: str, effects: list[Effect]) -> None:
-        for number in range(len(effects)):
+        for number, effect in enumerate(effects):
             self.disk.discard(f"{key}-{number}")
+            self.disk.release(effect, f"{key}-{number}")
 
     def _ingest(self, slugs: Iterable[str], parsed: Mapping[str, Parsed]) -> int:
         effects = [effect for slug in slugs if (effect := self._effect_of_disk(slug, parsed.get(slug)))]

@@ -39,6 +39,9 @@ _WORDS_IN: Final = "text contains"
 MAX_VALUES: Final = 10_000
 """Values in the list of `in` and `not in`."""
 
+MAX_WORDS_TEXT: Final = 1_000
+"""Characters of a text whose words are looked for: each word is a look-up in each field."""
+
 KM_PER_UNIT: Final[Mapping[str, float]] = {
     "": 1.609344,
     "miles": 1.609344,
@@ -108,14 +111,14 @@ class Reading:
         if "value" not in raw:
             return None
         try:
-            stems = words_wanted(self.analyse, _text(raw["value"]))
+            stems = self._words(raw["value"])
         except _Bad as bad:
             raise invalid(ALL, bad.reason) from None
         return Anywhere(stems, negated=name != _WORDS_IN)
 
     def _operand(self, field: ThingField, name: str, value: Json) -> Any:
         if name.endswith(_WORDS_IN):
-            return words_wanted(self.analyse, _text(value))
+            return self._words(value)
         if name == "geographic_search":
             return self._circle(value)
         if name in ("in", "not in"):
@@ -135,6 +138,13 @@ class Reading:
         ):
             self._check_reference(field, read)
         return wanted(field.type, read)
+
+    def _words(self, value: Json) -> tuple[str, ...]:
+        if not isinstance(value, str):
+            raise _Bad(expected("a string", value))
+        if len(value) > MAX_WORDS_TEXT:
+            raise _Bad(f"text length exceeds the limit of {MAX_WORDS_TEXT} characters")
+        return words_wanted(self.analyse, value)
 
     def _check_reference(self, field: ThingField, identity: str) -> None:
         if field is not CREATED_BY and self.exists is not None and not self.exists(field.type, identity):
@@ -193,12 +203,6 @@ class _Bad(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-def _text(value: Json) -> str:
-    if not isinstance(value, str):
-        raise _Bad(expected("a string", value))
-    return value
 
 
 _SHAPES: Final[Mapping[str, tuple[type, ...]]] = {

@@ -8,7 +8,7 @@ from typing import Any, Final
 from flask import Response
 from werkzeug.datastructures import MultiDict
 
-from flatdata.access.rules import Denial, may_manage, may_see
+from flatdata.access.rules import Denial, known_columns, may_manage, may_see
 from flatdata.access.token import Token
 from flatdata.dialects.fliplet.api import (
     Call,
@@ -131,12 +131,14 @@ def _described(call: Call, source: Source) -> dict[str, Json]:
     args = call.request.args
     manages = may_manage(source, call.caller.actor)
     every = {**shown(source, manages=manages), **shown_besides(source, manages=manages)}
+    if not manages:
+        every["columns"] = known_columns(source, call.caller.actor)
     lists = args.getlist("attributes") + args.getlist("attributes[]")
     wanted = {name for part in lists for name in part.split(",") if name}
     if wanted:
         described = {name: value for name, value in every.items() if name in wanted or name == "id"}
     else:
-        described = every if call.api.live else shown(source, manages=manages)
+        described = every if call.api.live else {name: every[name] for name in shown(source, manages=False)}
     if "includeEntriesCount" in args or "includeCount" in args:
         described["entriesCount"] = len(call.api.site.store.children(source.slug))
     return described

@@ -41,15 +41,13 @@ _ACTIONS: Final[Mapping[str, str]] = {"commit": "commit", RESTORE: "pre-restore"
 
 def list_versions(call: Call) -> Response:
     """`GET …/versions`: newest first."""
-    source = call.source
-    if isinstance(decision := call.policy(Operation.READ).fixed, Denial):
-        raise denied(decision)
+    source, grant = call.source, call.grant(Operation.READ)
     versions = call.api.versions.all(source, now_ms())
     titles = {str(token.id): token.title for token in call.api.site.tokens.list()} if versions else {}
-    return answer({"versions": [_described(source, version, titles) for version in versions]})
+    return answer({"versions": [_described(source, version, titles, grant) for version in versions]})
 
 
-def _described(source: Source, version: Version, titles: Mapping[str, str]) -> dict[str, Json]:
+def _described(source: Source, version: Version, titles: Mapping[str, str], grant: Grant) -> dict[str, Json]:
     at = iso_ms(version.ts_ms * 1_000_000)
     user_id = int(version.who) if version.who.isascii() and version.who.isdigit() else None
     name = titles.get(version.who) or version.who or version.origin
@@ -65,7 +63,7 @@ def _described(source: Source, version: Version, titles: Mapping[str, str]) -> d
         "updatedAt": at,
         "data": {
             "action": _ACTIONS.get(version.action, "snapshot"),
-            "columns": list(version.columns or ()),
+            "columns": [name for name in version.columns or () if grant.allows(name)],
             "entries": {
                 "count": version.count,
                 "key": f"data-sources/{source.id}/versions/{month}/{key}.json",
@@ -154,7 +152,7 @@ def restore_version(call: Call) -> Response:
         return call.api.versions.restoring(current, rows, view), None
 
     call.api.commit(call.caller, RESTORE, plan, reads=(source.slug,))
-    return answer({"version": _described(source, version, {}), "entriesCount": len(rows)})
+    return answer({"version": _described(source, version, {}, Grant()), "entriesCount": len(rows)})
 
 
 def _check_all(call: Call, source: Source, operation: Operation) -> None:

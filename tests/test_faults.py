@@ -1,0 +1,271 @@
+"""A disk that refuses: each call of a commit fails once in its turn, or from its turn on until it is mended.
+
+Each time the commit is done as a whole or not at all, its caller is told which, what is in memory is what the
+files say, and the next commit works without a restart.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from flatdata.store import disk as disk_module
+from flatdata.store import log as log_module
+from flatdata.store.changes import Change, Copy, Delete, DeleteTree, Move, Put
+from flatdata.store.errors import StoreUnavailable
+from flatdata.store.scan import Scan
+from flatdata.store.store import Store
+
+CHANGING = (
+    *("open", "write", "fsync", "fdatasync", "ftruncate", "utime"),
+    *("rename", "makedirs", "unlink", "rmdir", "lstat"),
+)
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES)
+
+
+class FailingOs:
+    """The module `os`, of whose changing calls the n-th fails, and those after it too if it `lasts`."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.fail_at = 0
+        self.lasts = False
+        self.number = errno.ENOSPC
+
+    def plan(self, fail_at: int, lasts: bool) -> None:
+        self.calls, self.fail_at, self.lasts = 0, fail_at, lasts
+        self.number = ERRORS[fail_at % len(ERRORS)]
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.fail_at) and self.calls >= self.fail_at
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(os, name)
+        if name not in CHANGING:
+            return real
+
+        def call(*args: Any, **options: Any) -> Any:
+            self.calls += 1
+            if self.fail_at and (self.calls >= self.fail_at if self.lasts else self.calls == self.fail_at):
+                raise OSError(self.number, os.strerror(self.number))
+            return real(*args, **options)
+
+        return call
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> FailingOs:
+    failing = FailingOs()
+    for module in (disk_module, log_module):
+        assert isinstance(module.os, ModuleType)  # type: ignore[attr-defined]
+        monkeypatch.setattr(module, "os", failing)
+    return failing
+
+
+BEFORE: list[Change] = [
+    Put("tree", {"n": 0}),
+    Put("tree/a", {"n": 1}),
+    Put("tree/b/c", {"n": 2}),
+    Put("rows/manifest", {"id": 1}),
+    Put("rows/1", {"n": 3}, meta={"order": 1}),
+    Put("rows/2", {"n": 4}),
+    Put("single", {"n": 5}, form="file"),
+]
+SCENARIOS: dict[str, list[Change]] = {
+    "create": [Put("new/deep/entry-x", {"n": 9})],
+    "replace": [Put("tree/a", {"n": 9})],
+    "delete": [Delete("tree/b/c")],
+    "rows": [Put("rows/1", {"n": 9}), Put("rows/3", {"n": 9}), Delete("rows/2"), Put("rows/4", {"n": 9})],
+    "delete a tree": [Put("new", {"n": 9}), DeleteTree("tree"), Put("rows/2", {"n": 9})],
+    "move": [Put("rows/1", {"n": 9}), Move("tree", "away/tree"), Delete("rows/2")],
+    "copy": [Put("rows/1", {"n": 9}), Copy("tree", "away/tree"), Put("rows/5", {"n": 9})],
+    "child of a single file": [Put("single/child", {"n": 9}), Put("rows/1", {"n": 9})],
+}
+
+
+def fill(root: Path) -> Store:
+    store = Store(root)
+    store.commit(lambda view: (BEFORE, None), origin="test")
+    return store
+
+
+def known(store: Store) -> dict[str, Any]:
+    return {slug: (entry.fields, entry.meta) for slug, entry in store.state.entries.items()}
+
+
+def assert_memory_is_what_files_say(store: Store) -> None:
+    found = Scan(store.tree).walk()
+    assert found.problems == []
+    assert set(found.found) == set(store.state.entries)
+    for slug, file in found.found.items():
+        entry = store.state.entries[slug]
+        image = store.disk.read(slug, file.form)
+        assert (image.body, image.meta_body) == (entry.body, entry.meta_body)
+        assert file[:3] == (entry.form, entry.mtime_ns, entry.size)
+
+
+def commit(store: Store, changes: list[Change]) -> bool:
+    """Whether it worked; if not, in the way it should."""
+    try:
+        store.commit(lambda view: (changes, None), origin="test")
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def outcome(root: Path, changes: list[Change]) -> dict[str, Any]:
+    store = fill(root)
+    store.commit(lambda view: (changes, None), origin="test")
+    after = known(store)
+    store.close()
+    return after
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_call_that_fails_once_undoes_the_whole_commit(
+    name: str, tmp_path: Path, failing: FailingOs
+) -> None:
+    changes = SCENARIOS[name]
+    after = outcome(tmp_path / "model", changes)
+    refused = 0
+    for fail_at in range(1, 1_000):
+        store = fill(tmp_path / str(fail_at))
+        before = known(store)
+        failing.plan(fail_at, lasts=False)
+        done = commit(store, changes)
+        reached = failing.failed
+        failing.plan(0, lasts=False)
+        refused += not done
+        assert known(store) == (after if done else before), f"call {fail_at}"
+        assert_memory_is_what_files_say(store)
+        assert done or commit(store, changes), "it does not work afterwards"
+        assert known(store) == after
+        assert_memory_is_what_files_say(store)
+        check_reopened(store, after)
+        if not reached:
+            break
+    assert refused >= 3
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_disk_that_stays_broken_leaves_a_commit_whole_or_undone(
+    name: str, tmp_path: Path, failing: FailingOs
+) -> None:
+    changes = SCENARIOS[name]
+    after = outcome(tmp_path / "model", changes)
+    probe: Change = Put("probe", {"n": 0})
+    for fail_at in range(1, 1_000):
+        store = fill(tmp_path / str(fail_at))
+        before = known(store)
+        failing.plan(fail_at, lasts=True)
+        done = commit(store, changes)
+        reached = failing.failed
+        if reached and not done:
+            assert not commit(store, [probe]), "nothing works while the disk is broken"
+        failing.plan(0, lasts=False)
+        assert commit(store, [probe]), "it does not work afterwards"
+        found = known(store)
+        assert found.pop("probe") == ({"n": 0}, {})
+        assert found == after if done else found in (before, after), f"call {fail_at}"
+        assert_memory_is_what_files_say(store)
+        check_reopened(store, found | {"probe": ({"n": 0}, {})})
+        if not reached:
+            break
+
+
+def check_reopened(store: Store, expected: dict[str, Any]) -> None:
+    store.close()
+    again = Store(store.root)
+    again.load_files()
+    assert known(again) == expected
+    assert os.listdir(again.disk.scratch) == []
+    again.close()
+
+
+def test_the_error_says_what_the_disk_said(tmp_path: Path, failing: FailingOs) -> None:
+    store = fill(tmp_path)
+    failing.plan(1, lasts=True)
+    with pytest.raises(StoreUnavailable) as refused:
+        store.commit(lambda view: ([Put("x", {})], None), origin="test")
+    assert refused.value.errno in ERRORS
+    failing.plan(0, lasts=False)
+    assert commit(store, [Put("y", {})])
+    assert store.get("x") is None
+    store.close()
+
+
+def test_an_unreadable_folder_is_a_typed_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = fill(tmp_path)
+
+    def refuse(path: str) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "denied", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk_module.os, "lstat", refuse)
+        with pytest.raises(StoreUnavailable):
+            store.commit(lambda view: ([Put("tree/a", {"n": 9})], None), origin="test")
+    assert commit(store, [Put("tree/a", {"n": 9})])
+    store.close()
+
+
+def test_a_name_too_long_for_a_single_file_is_a_folder(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    assert commit(store, [Put("x" * 255, {"n": 9})])
+    assert_memory_is_what_files_say(store)
+    assert commit(store, [Put("x" * 255, {"n": 10})])
+    assert commit(store, [DeleteTree("x" * 255)])
+    store.close()
+
+
+def deleted_scratch(store: Store) -> None:
+    os.rmdir(store.disk.scratch)
+
+
+def deleted_log(store: Store) -> None:
+    for path in (store.state_dir / "log").iterdir():
+        path.unlink()
+
+
+def deleted_log_folder(store: Store) -> None:
+    deleted_log(store)
+    (store.state_dir / "log").rmdir()
+
+
+def deleted_lock(store: Store) -> None:
+    (store.state_dir / "lock").unlink()
+
+
+def deleted_everything(store: Store) -> None:
+    for path in sorted(store.state_dir.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    store.state_dir.rmdir()
+
+
+@pytest.mark.parametrize(
+    "damage", [deleted_scratch, deleted_log, deleted_log_folder, deleted_lock, deleted_everything]
+)
+def test_a_server_goes_on_when_its_state_is_deleted_under_it(
+    damage: Callable[[Store], None], tmp_path: Path
+) -> None:
+    store = fill(tmp_path)
+    before = known(store)
+    damage(store)
+    assert commit(store, [Put("x", {"n": 1})])
+    assert known(store) == before | {"x": ({"n": 1}, {})}
+    other = Store(tmp_path)
+    other.load_files()
+    assert commit(other, [Put("y", {"n": 2})])
+    assert commit(store, [Put("z", {"n": 3})])
+    other.follow()
+    expected = before | {"x": ({"n": 1}, {}), "y": ({"n": 2}, {}), "z": ({"n": 3}, {})}
+    assert known(store) == known(other) == expected
+    assert_memory_is_what_files_say(store)
+    store.close()
+    other.close()
