@@ -221,7 +221,7 @@ CONSTRAINTS: list[Any] = [
     '[{"key":"Unit number","constraint_type":"in","value":{}}]',
     '[{"key":"Address","constraint_type":"geographic_search","value":{"origin_address":"|","range":1}}]',
     '[{"key":"Address","constraint_type":"geographic_search","value":{"origin_address":"Berlin","range":-1}}]',
-    json.dumps([{"key": "Unit name", "constraint_type": "equals", "value": "x"}] * 101),
+    json.dumps([{"key": "Unit name", "constraint_type": "equals", "value": "x"}] * 501),
 ]
 
 
@@ -264,6 +264,7 @@ def test_large_parameters_are_bounded(api: Bubble) -> None:
     assert api.get("/obj/rentalunit", json={"constraints": [constraint]})["response"]["count"] == 0
     many = {**constraint, "value": [*ids, "x"]}
     assert api.request("GET", "/obj/rentalunit", json={"constraints": [many]}).status_code == 400
+    assert api.request("GET", "/obj/rentalunit", json={"constraints": [constraint] * 2}).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -278,21 +278,3 @@ def test_concurrent_sign_ups_of_one_address_make_one_user(api: Bubble) -> None:
         thread.join()
     assert sorted(statuses) == [200, *[400] * 5]
     assert api.search("user")["count"] == 1
-
-
-def test_a_token_is_good_in_every_worker_and_after_a_restart(
-    site_dir: Path, serve_process: Callable[..., Server]
-) -> None:
-    put_manifest(site_dir, "users", USERS)
-    server = serve_process(site_dir, workers=2)
-    api = admin(server)
-    identity = api.create("user", email="tony@b.example", password="secret words")
-    tony = api.as_user("tony@b.example")
-    for _ in range(10):
-        assert Bubble(server, tony.token).names("user") == [identity]
-        server.session.close()
-    assert server.process is not None
-    server.process.terminate()
-    server.process.wait(20)
-    again = serve_process(site_dir, tokens=server.tokens)
-    assert Bubble(again, tony.token).names("user") == [identity]

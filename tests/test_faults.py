@@ -14,12 +14,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from store_scenarios import SCENARIOS, assert_memory_is_what_files_say, fill, known
 
 from flatdata.store import disk as disk_module
 from flatdata.store import log as log_module
-from flatdata.store.changes import Change, Copy, Delete, DeleteTree, Move, Put
+from flatdata.store.changes import Change, DeleteTree, Put
 from flatdata.store.errors import StoreUnavailable
-from flatdata.store.scan import Scan
 from flatdata.store.store import Store
 
 CHANGING = (
@@ -67,48 +67,6 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> FailingOs:
         assert isinstance(module.os, ModuleType)  # type: ignore[attr-defined]
         monkeypatch.setattr(module, "os", failing)
     return failing
-
-
-BEFORE: list[Change] = [
-    Put("tree", {"n": 0}),
-    Put("tree/a", {"n": 1}),
-    Put("tree/b/c", {"n": 2}),
-    Put("rows/manifest", {"id": 1}),
-    Put("rows/1", {"n": 3}, meta={"order": 1}),
-    Put("rows/2", {"n": 4}),
-    Put("single", {"n": 5}, form="file"),
-]
-SCENARIOS: dict[str, list[Change]] = {
-    "create": [Put("new/deep/entry-x", {"n": 9})],
-    "replace": [Put("tree/a", {"n": 9})],
-    "delete": [Delete("tree/b/c")],
-    "rows": [Put("rows/1", {"n": 9}), Put("rows/3", {"n": 9}), Delete("rows/2"), Put("rows/4", {"n": 9})],
-    "delete a tree": [Put("new", {"n": 9}), DeleteTree("tree"), Put("rows/2", {"n": 9})],
-    "move": [Put("rows/1", {"n": 9}), Move("tree", "away/tree"), Delete("rows/2")],
-    "copy": [Put("rows/1", {"n": 9}), Copy("tree", "away/tree"), Put("rows/5", {"n": 9})],
-    "child of a single file": [Put("single/child", {"n": 9}), Put("rows/1", {"n": 9})],
-}
-
-
-def fill(root: Path) -> Store:
-    store = Store(root)
-    store.commit(lambda view: (BEFORE, None), origin="test")
-    return store
-
-
-def known(store: Store) -> dict[str, Any]:
-    return {slug: (entry.fields, entry.meta) for slug, entry in store.state.entries.items()}
-
-
-def assert_memory_is_what_files_say(store: Store) -> None:
-    found = Scan(store.tree).walk()
-    assert found.problems == []
-    assert set(found.found) == set(store.state.entries)
-    for slug, file in found.found.items():
-        entry = store.state.entries[slug]
-        image = store.disk.read(slug, file.form)
-        assert (image.body, image.meta_body) == (entry.body, entry.meta_body)
-        assert file[:3] == (entry.form, entry.mtime_ns, entry.size)
 
 
 def commit(store: Store, changes: list[Change]) -> bool:

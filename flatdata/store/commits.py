@@ -6,6 +6,8 @@ waits longest. The others sleep until their commits are done.
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -96,8 +98,12 @@ class CommitQueue:
             self._write(tickets)
         except OSError as error:
             _fail(tickets, StoreUnavailable(error))
-        except BaseException as error:
+        except Exception as error:
             _fail(tickets, error)
+            raise
+        except BaseException:
+            # It is this thread that is to end, nobody else's.
+            _fail(tickets, StoreUnavailable(InterruptedError(errno.EINTR, os.strerror(errno.EINTR))))
             raise
         finally:
             with self._mutex:

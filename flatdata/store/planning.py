@@ -97,7 +97,7 @@ def work_out(changes: Iterable[Change], view: View, disk: Disk) -> list[Effect]:
             if view.get(change.slug) is None:
                 disk.tree.check_way(change.slug, view.state.folders.__contains__)
             effects += _promotions(change.slug, view, promoted)
-            effects.append(_put(change, view))
+            effects.append(_put(change, view, seen))
         elif isinstance(change, Delete):
             effects.append(_delete(change, view))
         elif isinstance(change, DeleteTree):
@@ -117,9 +117,9 @@ def work_out(changes: Iterable[Change], view: View, disk: Disk) -> list[Effect]:
     return effects
 
 
-def _put(change: Put, view: View) -> Effect:
+def _put(change: Put, view: View, seen: set[str]) -> Effect:
     before = view.get(change.slug)
-    form = change.form or (before.form if before else _form_of_new(change.slug, view))
+    form = change.form or (before.form if before else _form_of_new(change.slug, view, seen))
     if before is None:
         _check_new(change.slug, form)
     if META_KEY in change.fields:
@@ -145,10 +145,11 @@ def _put(change: Put, view: View) -> Effect:
     return effect
 
 
-def _form_of_new(slug: str, view: View) -> str:
+def _form_of_new(slug: str, view: View, seen: set[str]) -> str:
     if name_of(slug) == MANIFEST:
         return MANIFEST
-    return FILE if view.get(join(parent_of(slug), MANIFEST)) else ENTRY_YAML
+    manifest = join(parent_of(slug), MANIFEST)
+    return FILE if manifest in seen or view.get(manifest) else ENTRY_YAML
 
 
 def _check_new(slug: str, form: str) -> None:

@@ -37,7 +37,7 @@ from flatdata.query.tree import ABSENT, Json, Operator
 ALL: Final = "_all"
 _WORDS_IN: Final = "text contains"
 MAX_VALUES: Final = 10_000
-"""Values in the list of `in` and `not in`."""
+"""Values in the list of `in` and `not in`, and in all lists of one search."""
 
 MAX_WORDS_TEXT: Final = 1_000
 """Characters of a text whose words are looked for: each word is a look-up in each field."""

@@ -21,7 +21,7 @@ MAX_LIMIT: Final = 100
 """Things on a page; more are asked for in vain (§6)."""
 
 MAX_SORTS: Final = 10
-MAX_CONSTRAINTS: Final = 100
+MAX_CONSTRAINTS: Final = 500
 RANDOM: Final = "_random_sorting"
 
 

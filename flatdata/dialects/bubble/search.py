@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flatdata.access.privacy import Grants, all_of, any_of, none_of
-from flatdata.dialects.bubble.constraints import Anywhere, Constraint, Reading
+from flatdata.dialects.bubble.constraints import MAX_VALUES, Anywhere, Constraint, Reading
 from flatdata.dialects.bubble.errors import bad_parameter, unrecognized
 from flatdata.dialects.bubble.parameters import Search, SortBy
 from flatdata.dialects.bubble.types import COLUMN_VIEW, CREATED_DATE, ThingField
@@ -80,6 +80,9 @@ def run(search: Search, reading: Reading, grants: Grants, index: SearchIndex) ->
 
 def _where(search: Search, reading: Reading, grants: Grants) -> Node:
     parts = [grants.findable()]
+    lists = (value for raw in search.constraints if isinstance(value := raw.get("value"), list))
+    if sum(map(len, lists)) > MAX_VALUES:
+        raise bad_parameter("constraints", f"their lists must have no more than {MAX_VALUES} entries")
     for raw in search.constraints:
         constraint = reading.constraint(raw)
         if isinstance(constraint, Anywhere):

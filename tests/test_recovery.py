@@ -1,0 +1,637 @@
+"""After a crash or a power loss, and whatever was lost of `.flatdata/`: accepted changes are whole, edits by
+hand are kept, and what is in memory is what the files say.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from store_scenarios import SCENARIOS, assert_memory_is_what_files_say, fill, known
+
+from flatdata.index.keeper import Keeper
+from flatdata.store import catalogue as catalogue_module
+from flatdata.store import disk as disk_module
+from flatdata.store import log as log_module
+from flatdata.store.changes import Change, Copy, Delete, DeleteTree, Move, Put
+from flatdata.store.codec import dump_entry
+from flatdata.store.errors import CorruptLog
+from flatdata.store.log import ChangeLog, boot_id
+from flatdata.store.store import Store
+
+STEPS = ("open", "write", "fsync", "fdatasync", "utime", "rename", "makedirs", "unlink", "rmdir", "link")
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class CrashingOs:
+    """The module `os`, with which the process ends at the n-th of the calls that commits make."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.crash_at = 0
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(os, name)
+        if name not in STEPS:
+            return real
+
+        def call(*args: Any, **options: Any) -> Any:
+            self.calls += 1
+            if self.calls == self.crash_at:
+                raise Crash
+            return real(*args, **options)
+
+        return call
+
+
+def commit(store: Store, *changes: Change) -> None:
+    store.commit(lambda view: (list(changes), None), origin="test")
+
+
+def crash(store: Store, patch: pytest.MonkeyPatch, at: int, *changes: Change) -> bool:
+    """Commit, and let the process end at a call; False if it made fewer calls than that."""
+    crashing = CrashingOs()
+    with patch.context() as patched:
+        for module in (disk_module, log_module):
+            patched.setattr(module, "os", crashing)
+        crashing.crash_at = at
+        try:
+            commit(store, *changes)
+        except Crash:
+            return True
+    return False
+
+
+def crash_when_accepted(store: Store, patch: pytest.MonkeyPatch, *changes: Change) -> None:
+    """Commit, and let the process end between the log and the files."""
+    with patch.context() as patched:
+
+        def end(*args: Any, **options: Any) -> None:
+            raise Crash
+
+        patched.setattr(store.disk, "apply", end)
+        with pytest.raises(Crash):
+            commit(store, *changes)
+    store.close()
+
+
+def reopened(root: Path) -> Store:
+    store = Store(root)
+    store.load_files()
+    assert os.listdir(store.disk.scratch) == []
+    assert store.log.end() == store.log.head()
+    return store
+
+
+def outcome(root: Path, changes: list[Change]) -> dict[str, Any]:
+    store = fill(root)
+    commit(store, *changes)
+    after = known(store)
+    store.close()
+    return after
+
+
+# --- crashes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_crash_at_any_step_leaves_a_commit_whole_or_undone(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = SCENARIOS[name]
+    after = outcome(tmp_path / "model", changes)
+    seen = set()
+    for at in range(1, 1_000):
+        root = tmp_path / str(at)
+        store = fill(root)
+        before = known(store)
+        crashed = crash(store, monkeypatch, at, *changes)
+        store.close()
+        again = reopened(root)
+        found = known(again)
+        assert found in ((before, after) if crashed else (after,)), f"step {at}"
+        seen.add(found == after)
+        assert_memory_is_what_files_say(again)
+        commit(again, Put("probe", {}))
+        again.close()
+        if not crashed:
+            break
+    assert seen == {False, True}
+
+
+def test_another_process_finishes_what_a_killed_one_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fill(tmp_path)
+    other = Store(tmp_path)
+    other.load_files()
+    crash_when_accepted(store, monkeypatch, Put("x", {"n": 1}), Move("tree", "moved"))
+    assert other.get("x") is None
+    commit(other, Put("y", {"n": 2}))
+    assert known(other)["x"] == ({"n": 1}, {})
+    assert other.exists("moved/b/c")
+    assert not other.exists("tree")
+    assert_memory_is_what_files_say(other)
+    other.close()
+
+
+def test_what_was_left_in_the_scratch_folder_goes(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    Path(store.disk.scratch, "17-0").write_text("half a file")
+    Path(store.disk.scratch, "17-1", "folder").mkdir(parents=True)
+    store.close()
+    reopened(tmp_path).close()
+
+
+def last_segment(root: Path) -> Path:
+    return max((root / ".flatdata" / "log").glob("*.log"))
+
+
+def whole_line(root: Path) -> bytes:
+    return last_segment(root).read_bytes().splitlines(keepends=True)[-1]
+
+
+TAILS: dict[str, Callable[[bytes], bytes]] = {
+    "half a record": lambda line: line[: len(line) // 2],
+    "a record without its line end": lambda line: line[:-1],
+    "a record with a wrong bit": lambda line: line[:20] + bytes([line[20] ^ 1]) + line[21:],
+    "NULs": lambda line: b"\0" * 4_096,
+    "NULs and a line end": lambda line: b"\0" * 100 + b"\n",
+    "no JSON": lambda line: b"00000000 \n",
+    "a wrong bit, and a whole record after it": lambda line: b"x" + line + line,
+}
+
+
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("segment_bytes", [64 << 20, 100])
+def test_a_torn_tail_is_cut_off_at_the_next_start(tail: str, segment_bytes: int, tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    before = known(store)
+    store.close()
+    with open(last_segment(tmp_path), "ab") as file:
+        file.write(TAILS[tail](whole_line(tmp_path)))
+    again = Store(tmp_path, segment_bytes)
+    again.load_files()
+    assert known(again) == before
+    commit(again, Put("x", {"n": 1}))
+    again.close()
+    last = reopened(tmp_path)
+    assert [record.seq for record, _ in last.log.read(0, last.log.head())] == [1, 2]
+    assert known(last) == before | {"x": ({"n": 1}, {})}
+    last.close()
+
+
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("segment_bytes", [64 << 20, 100])
+def test_a_torn_tail_is_cut_off_by_a_process_that_is_running(
+    tail: str, segment_bytes: int, tmp_path: Path
+) -> None:
+    fill(tmp_path).close()
+    store = Store(tmp_path, segment_bytes)
+    store.load_files()
+    commit(store, Put("w", {"n": 0}))
+    with open(last_segment(tmp_path), "ab") as file:
+        file.write(TAILS[tail](whole_line(tmp_path)))
+    commit(store, Put("x", {"n": 1}))
+    expected = known(store)
+    store.close()
+    again = reopened(tmp_path)
+    assert known(again) == expected
+    assert [record.seq for record, _ in again.log.read(0, again.log.head())] == [1, 2, 3]
+    again.close()
+
+
+# --- edits by hand between the crash and the next start -------------------------------------------------
+
+
+def by_hand(store: Store, slug: str, fields: dict[str, Any], form: str = "entry.yaml") -> Path:
+    path = Path(store.tree.file(slug, form))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(dump_entry(fields, form))
+    return path
+
+
+def test_a_file_edited_after_a_crash_is_kept_and_the_rest_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fill(tmp_path)
+    crash_when_accepted(
+        store, monkeypatch, Put("tree/a", {"n": 9}), Delete("tree/b/c"), Put("rows/1", {"n": 9})
+    )
+    by_hand(store, "tree/a", {"by": "hand"})
+    by_hand(store, "tree/b/c", {"by": "hand"})
+    again = reopened(tmp_path)
+    found = known(again)
+    assert found["tree/a"] == found["tree/b/c"] == ({"by": "hand"}, {})
+    assert found["rows/1"] == ({"n": 9}, {"order": 1})
+    assert_memory_is_what_files_say(again)
+    again.close()
+
+
+def test_a_file_made_by_hand_after_a_crash_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = fill(tmp_path)
+    crash_when_accepted(store, monkeypatch, Put("new", {"n": 9}), Put("rows/9", {"n": 9}))
+    by_hand(store, "new", {"by": "hand"})
+    again = reopened(tmp_path)
+    assert known(again)["new"] == ({"by": "hand"}, {})
+    assert known(again)["rows/9"] == ({"n": 9}, {})
+    again.close()
+
+
+def test_a_file_deleted_by_hand_after_a_crash_stays_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fill(tmp_path)
+    crash_when_accepted(store, monkeypatch, Put("tree/a", {"n": 9}))
+    Path(store.tree.file("tree/a", "entry.yaml")).unlink()
+    again = reopened(tmp_path)
+    assert again.get("tree/a") is None
+    again.close()
+
+
+def test_what_was_edited_in_a_deleted_tree_after_a_crash_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fill(tmp_path)
+    crash_when_accepted(store, monkeypatch, DeleteTree("tree"))
+    by_hand(store, "tree/b/c", {"by": "hand"})
+    by_hand(store, "tree/added", {"by": "hand"})
+    again = reopened(tmp_path)
+    left = {slug: fields for slug, (fields, _) in known(again).items() if slug.startswith("tree")}
+    assert left == {"tree/b/c": {"by": "hand"}, "tree/added": {"by": "hand"}}
+    again.close()
+
+
+def test_a_link_put_in_the_way_after_a_crash_does_not_keep_the_site_from_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fill(tmp_path)
+    crash_when_accepted(store, monkeypatch, Put("away/x", {"n": 1}), Put("y", {"n": 2}))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "content" / "away").symlink_to(outside)
+    again = reopened(tmp_path)
+    assert list(outside.iterdir()) == []
+    assert known(again)["y"] == ({"n": 2}, {})
+    commit(again, Put("z", {"n": 3}))
+    again.close()
+
+
+# --- power loss -----------------------------------------------------------------------------------------
+
+
+def lose_power(root: Path) -> None:
+    """The machine went down: the head was written in another run of it, and may be older than the log."""
+    assert boot_id()
+    head = root / ".flatdata" / "log" / "head"
+    data = head.read_bytes()
+    head.write_bytes(data.replace(boot_id().encode(), b"another run of the machine".ljust(36, b"\0")))
+
+
+LOSSES: dict[str, Callable[[Path, bytes], object]] = {
+    "nothing": lambda path, old: None,
+    "empty": lambda path, old: path.write_bytes(b""),
+    "NULs": lambda path, old: path.write_bytes(b"\0" * 40),
+    "old": lambda path, old: path.write_bytes(old) if old else path.unlink(missing_ok=True),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("head_is_old", [False, True])
+def test_files_that_a_power_loss_took_back_are_written_again(
+    loss: str, head_is_old: bool, tmp_path: Path
+) -> None:
+    store = fill(tmp_path)
+    paths = {
+        slug: Path(store.tree.file(slug, store.state.entries[slug].form)) for slug in ("tree/a", "rows/1")
+    }
+    before = {slug: path.read_bytes() for slug, path in paths.items()}
+    paths["new"] = Path(store.tree.file("new", "entry.yaml"))
+    head = store.log.head()
+    commit(store, Put("tree/a", {"n": 9}), Put("new", {"n": 9}))
+    commit(store, Put("rows/1", {"n": 9}), Delete("rows/2"))
+    expected = known(store)
+    if head_is_old:
+        store.log.publish(head)
+    store.close()
+    for slug, path in paths.items():
+        LOSSES[loss](path, before.get(slug, b""))
+    lose_power(tmp_path)
+    again = reopened(tmp_path)
+    assert known(again) == expected
+    assert_memory_is_what_files_say(again)
+    again.close()
+
+
+def test_trees_that_a_power_loss_put_back_are_moved_again(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    shutil.copytree(tmp_path / "content", tmp_path / "saved", copy_function=shutil.copy2)
+    commit(store, Move("tree", "away/tree"))
+    commit(store, Copy("away/tree", "twin"), DeleteTree("rows"))
+    commit(store, Put("away/tree/a", {"n": 9}))
+    expected = known(store)
+    store.close()
+    shutil.rmtree(tmp_path / "content")
+    shutil.move(tmp_path / "saved", tmp_path / "content")
+    lose_power(tmp_path)
+    again = reopened(tmp_path)
+    assert known(again) == expected
+    assert_memory_is_what_files_say(again)
+    again.close()
+
+
+def edit_by_hand(store: Store, slug: str, fields: dict[str, Any]) -> None:
+    by_hand(store, slug, fields)
+    assert store.ingest([slug]) == 1
+
+
+def test_an_edit_that_was_seen_after_a_change_outlives_a_power_loss(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    commit(store, Put("tree/a", {"n": 9}), Delete("tree/b/c"))
+    edit_by_hand(store, "tree/a", {"n": 1})
+    edit_by_hand(store, "tree/b/c", {"n": 2})
+    expected = known(store)
+    store.close()
+    lose_power(tmp_path)
+    again = reopened(tmp_path)
+    assert known(again) == expected
+    again.close()
+
+
+def test_a_tree_made_again_by_hand_outlives_a_power_loss(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    commit(store, DeleteTree("tree"))
+    edit_by_hand(store, "tree/a", {"n": 1})
+    commit(store, Move("single", "away"))
+    edit_by_hand(store, "single", {"n": 5})
+    commit(store, Copy("rows", "twin"))
+    for path in (tmp_path / "content" / "twin").iterdir():
+        path.unlink()
+    store.ingest(["twin/manifest", "twin/1", "twin/2"])
+    expected = known(store)
+    store.close()
+    lose_power(tmp_path)
+    again = reopened(tmp_path)
+    assert known(again) == expected
+    again.close()
+
+
+def test_what_a_checkpoint_vouches_for_is_not_done_again(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    commit(store, Put("tree/a", {"n": 9}))
+    store.checkpoint()
+    commit(store, Put("rows/1", {"n": 9}))
+    store.close()
+    by_hand(store, "tree/a", {"n": 1})
+    by_hand(store, "rows/1", {"n": 3, "_meta": {"order": 1}}, "file")
+    lose_power(tmp_path)
+    again = reopened(tmp_path)
+    assert known(again)["tree/a"] == ({"n": 1}, {})
+    assert known(again)["rows/1"] == ({"n": 9}, {"order": 1})
+    again.close()
+
+
+def test_a_log_whose_end_a_power_loss_took_goes_on(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    head = store.log.head()
+    edit_by_hand(store, "tree/a", {"n": 9})
+    expected = known(store)
+    store.close()
+    os.truncate(last_segment(tmp_path), head + 10)
+    lose_power(tmp_path)
+    again = reopened(tmp_path)
+    assert again.log.head() == head
+    assert known(again) == expected
+    commit(again, Put("x", {}))
+    assert [record.seq for record, _ in again.log.read(0, again.log.head())] == [1, 2]
+    again.close()
+
+
+# --- the head, the catalogue, the segments --------------------------------------------------------------
+
+
+class Keepers:
+    """Opens sites as their keepers do."""
+
+    def __init__(self) -> None:
+        self._open: list[Keeper] = []
+
+    def start(self, root: Path) -> Keeper:
+        keeper = Keeper(root, segment_bytes=500)
+        self._open.append(keeper)
+        keeper.prepare(watch=False)
+        return keeper
+
+    def close(self, keeper: Keeper) -> None:
+        self._open.remove(keeper)
+        keeper.close()
+
+    def kill(self, keeper: Keeper) -> None:
+        self._open.remove(keeper)
+        keeper.store.close()
+
+    def close_all(self) -> None:
+        for keeper in list(self._open):
+            self.close(keeper)
+
+
+@pytest.fixture
+def keepers() -> Iterator[Keepers]:
+    keepers = Keepers()
+    yield keepers
+    keepers.close_all()
+
+
+HEADS: dict[str, Callable[[Path], object]] = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "short": lambda path: path.write_bytes(path.read_bytes()[:20]),
+    "garbled": lambda path: path.write_bytes(b"\xff" * 68),
+    "zeroed": lambda path: path.write_bytes(b"\0" * 68),
+}
+
+
+@pytest.mark.parametrize("damage", HEADS)
+def test_a_damaged_head_is_made_again(damage: str, tmp_path: Path, keepers: Keepers) -> None:
+    store = fill(tmp_path)
+    commit(store, Put("tree/a", {"n": 9}))
+    commit(store, Put("tree/a", {"n": 10}))
+    expected = known(store)
+    store.close()
+    HEADS[damage](tmp_path / ".flatdata" / "log" / "head")
+    keeper = keepers.start(tmp_path)
+    assert known(keeper.store) == expected
+    assert_memory_is_what_files_say(keeper.store)
+    commit(keeper.store, Put("x", {}))
+    assert [record.seq for record, _ in keeper.store.log.read(0, keeper.store.log.head())] == [1, 2, 3, 4]
+
+
+def other_version(path: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(catalogue_module, "VERSION", 99)
+
+
+CATALOGUES: dict[str, Callable[[Path, pytest.MonkeyPatch], object]] = {
+    "missing": lambda path, _: path.unlink(),
+    "no folder": lambda path, _: shutil.rmtree(path.parent),
+    "empty": lambda path, _: path.write_bytes(b""),
+    "truncated": lambda path, _: os.truncate(path, path.stat().st_size // 2),
+    "garbled": lambda path, _: path.write_bytes(path.read_bytes().replace(b'"n":1', b'"n":7')),
+    "without a line": lambda path, _: path.write_bytes(b"\n".join(path.read_bytes().split(b"\n")[:2])),
+    "other version": other_version,
+    "whole": lambda path, _: None,
+}
+
+
+@pytest.mark.parametrize("damage", CATALOGUES)
+def test_a_damaged_catalogue_is_made_again_from_the_files(
+    damage: str, tmp_path: Path, keepers: Keepers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path).close()
+    keeper = keepers.start(tmp_path)
+    commit(keeper.store, Put("x", {"n": 1}), Delete("tree/a"))
+    expected = known(keeper.store)
+    keepers.close(keeper)
+    by_hand(keeper.store, "tree/b/c", {"by": "hand"})
+    expected["tree/b/c"] = ({"by": "hand"}, {})
+    CATALOGUES[damage](tmp_path / ".flatdata" / "index" / "catalogue", monkeypatch)
+    again = keepers.start(tmp_path)
+    assert known(again.store) == expected
+    assert_memory_is_what_files_say(again.store)
+    assert (tmp_path / ".flatdata" / "index" / "catalogue").exists()
+    commit(again.store, Put("y", {}))
+
+
+def test_a_catalogue_of_another_log_is_not_believed(tmp_path: Path, keepers: Keepers) -> None:
+    fill(tmp_path).close()
+    keepers.close(keepers.start(tmp_path))
+    shutil.copytree(tmp_path / ".flatdata" / "index", tmp_path / "saved")
+    shutil.rmtree(tmp_path / ".flatdata")
+    keeper = keepers.start(tmp_path)
+    for number in range(50):
+        commit(keeper.store, Put(f"more/e{number}", {"n": number}))
+    expected = known(keeper.store)
+    keepers.close(keeper)
+    shutil.rmtree(tmp_path / ".flatdata" / "index")
+    shutil.move(tmp_path / "saved", tmp_path / ".flatdata" / "index")
+    assert known(keepers.start(tmp_path).store) == expected
+
+
+def test_a_log_lost_in_part_is_read_around(tmp_path: Path, keepers: Keepers) -> None:
+    fill(tmp_path).close()
+    keeper = keepers.start(tmp_path)
+    saved = (tmp_path / ".flatdata" / "index" / "catalogue").read_bytes()
+    for number in range(30):
+        commit(keeper.store, Put(f"more/e{number}", {"n": number}))
+    expected = known(keeper.store)
+    keepers.close(keeper)
+    (tmp_path / ".flatdata" / "index" / "catalogue").write_bytes(saved)
+    segments = sorted((tmp_path / ".flatdata" / "log").glob("*.log"))
+    segments[len(segments) // 2].write_bytes(b"\n".join([b"garbage"] * 30))
+    again = keepers.start(tmp_path)
+    assert known(again.store) == expected
+    commit(again.store, Put("x", {}))
+
+
+def test_the_log_is_kept_in_segments_that_all_can_follow(tmp_path: Path) -> None:
+    store = Store(tmp_path, segment_bytes=300)
+    other = Store(tmp_path, segment_bytes=300)
+    for number in range(40):
+        commit(store if number % 2 else other, Put(f"e{number}", {"n": number}))
+    store.follow()
+    other.follow()
+    assert len(store.log.segments()) > 5
+    assert known(store) == known(other) == {f"e{number}": ({"n": number}, {}) for number in range(40)}
+    seqs = [record.seq for record, _ in store.log.read(0, store.log.head())]
+    assert seqs == list(range(1, 41))
+    store.close()
+    other.close()
+
+
+def test_old_segments_are_dropped_and_everybody_goes_on(tmp_path: Path, keepers: Keepers) -> None:
+    keeper = keepers.start(tmp_path)
+    idle = Store(tmp_path)
+    idle.load_catalogue()
+    lost = Store(tmp_path)
+    lost.load_catalogue()
+    for number in range(40):
+        commit(keeper.store, Put(f"e{number}", {"n": number}))
+    log = keeper.store.log
+    middle = log.segments()[3]
+    assert log.drop_older(4e12, middle - 1) == 2
+    assert log.drop_older(0, log.head()) == 0
+    with pytest.raises(CorruptLog):
+        lost.follow()
+    keepers.close(keeper)
+    keeper = keepers.start(tmp_path)
+    idle.follow()
+    lost.follow()
+    keeper.store.log.drop_older(4e12, keeper.store.log.head())
+    assert keeper.store.log.start() > middle
+    commit(lost, Put("x", {}))
+    idle.follow()
+    keeper.store.follow()
+    assert known(idle) == known(lost) == known(keeper.store)
+    assert len(known(idle)) == 41
+    assert idle.state.seq == keeper.store.state.seq == 41
+    idle.close()
+    lost.close()
+
+
+# --- numbers of rows --------------------------------------------------------------------------------------
+
+
+def next_id(store: Store) -> int:
+    number: int = store.commit(lambda view: ([], view.next_id()), origin="test")
+    return number
+
+
+@pytest.mark.parametrize("loss", ["nothing", "index", "crash", "crash and index"])
+def test_the_number_of_a_deleted_row_is_not_used_again(loss: str, tmp_path: Path, keepers: Keepers) -> None:
+    fill(tmp_path).close()
+    keeper = keepers.start(tmp_path)
+    commit(keeper.store, Put("rows/7", {}))
+    commit(keeper.store, Delete("rows/7"))
+    if "crash" in loss:
+        keepers.kill(keeper)
+    else:
+        keepers.close(keeper)
+    if "index" in loss:
+        shutil.rmtree(tmp_path / ".flatdata" / "index")
+    assert next_id(keepers.start(tmp_path).store) == 8
+
+
+def test_numbers_go_on_from_the_files_when_all_state_is_lost(tmp_path: Path, keepers: Keepers) -> None:
+    fill(tmp_path).close()
+    shutil.rmtree(tmp_path / ".flatdata")
+    assert next_id(keepers.start(tmp_path).store) == 3
+
+
+def test_two_processes_never_draw_the_same_number(tmp_path: Path) -> None:
+    stores = [fill(tmp_path), Store(tmp_path)]
+    stores[1].load_files()
+    drawn = []
+    for turn in range(10):
+        store = stores[turn % 2]
+        drawn.append(
+            store.commit(lambda view: ([Put(f"rows/{(n := view.next_id())}", {})], n), origin="test")
+        )
+    assert drawn == list(range(3, 13))
+    for store in stores:
+        store.close()
+
+
+def test_a_head_is_one_word_for_all_processes(tmp_path: Path) -> None:
+    log, other = ChangeLog(tmp_path), ChangeLog(tmp_path)
+    for position in (0, 255, 256, 2**32, 2**40 + 1):
+        log.publish(position)
+        assert other.head() == position
+    assert log.epoch() == other.epoch()
+    log.close()
+    other.close()
