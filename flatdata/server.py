@@ -6,6 +6,7 @@ worker makes its own application (`flatdata.app.create_app_from_environment`).
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
 import sys
@@ -75,6 +76,8 @@ def run(settings: Settings, root: Path, out: TextIO | None = None) -> None:
 
 
 def _serve(settings: Settings) -> None:
+    # Not fork: this process has threads, and a lock one of them holds would stay locked in the worker.
+    multiprocessing.set_start_method("spawn", force=True)
     server = Granian(
         "flatdata.app:create_app_from_environment",
         factory=True,
