@@ -2,8 +2,8 @@
 
     python crash_writer.py ROOT ROUND
 
-Lines: `<writer> <number>` once commit `number` of a writer was acknowledged, `tree <slug>` once the tree of 200
-entries was moved there.
+Lines: `<writer> <number>` once commit `number` of a writer was acknowledged, `tree <slug>` once the tree of
+200 entries was moved there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(root: Path, start: int) -> None:
         while True:
             number += 1
 
-            def plan(view: View) -> tuple[list[Change], Any]:
+            def plan(view: View, number: int = number) -> tuple[list[Change], Any]:
                 group = [Put(f"w{writer}/g{place}", {"n": number}) for place in range(GROUP)]
                 single = f"w{writer}/only-{number % 3}"
                 extra: Change = Put(single, {"n": number})
@@ -52,7 +52,8 @@ def main(root: Path, start: int) -> None:
             source, target = (
                 ("tree-a", "deep/er/tree-b") if store.exists("tree-a") else ("deep/er/tree-b", "tree-a")
             )
-            store.commit(lambda view: ([Move(source, target)], None), origin="test")
+            move = Move(source, target)
+            store.commit(lambda view, move=move: ([move], None), origin="test")  # type: ignore[misc]
             say(f"tree {target}")
 
     if not store.exists("tree-a") and not store.exists("deep/er/tree-b"):

@@ -1,4 +1,4 @@
-"""The planner, over structures that live through changes, gives what the evaluator says, in the right order."""
+"""The planner, over structures that live through changes, gives what the evaluator says, in order."""
 
 from __future__ import annotations
 
