@@ -1,8 +1,8 @@
 """Fixtures: sites on a real disk, and real servers on loopback ports.
 
 `server` runs the application in this process behind a threaded HTTP server, with a keeper in a thread: it
-is up in a moment, so each test has a site of its own. `process_server` runs `flatdata serve` itself: granian, its
-workers and the keeper, each in their processes, to be killed where a test is about that.
+is up in a moment, so each test has a site of its own. `process_server` runs `flatdata serve` itself: granian,
+its workers and the keeper, each in their processes, to be killed where a test is about that.
 """
 
 from __future__ import annotations
