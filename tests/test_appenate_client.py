@@ -6,7 +6,9 @@ The package is installed once, into pytest's cache.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,9 @@ import pytest
 from appenate_api import DataSource, write_source
 
 PACKAGE = "@servicestack/client@2.1.13"
+
+ENVIRONMENT = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+"""With node and npm from the test requirements before those of the machine, if it has any."""
 
 SCRIPT = """
 import { JsonServiceClient } from '@servicestack/client'
@@ -35,7 +40,8 @@ def node_folder(pytestconfig: pytest.Config) -> Path:
     folder = pytestconfig.cache.mkdir("node")
     if not (folder / "node_modules" / "@servicestack" / "client" / "package.json").is_file():
         options = ["--prefix", str(folder), "--no-save", "--no-audit", "--no-fund"]
-        subprocess.run(["npm", "install", *options, PACKAGE], check=True, capture_output=True, timeout=300)
+        command = ["npm", "install", *options, PACKAGE]
+        subprocess.run(command, check=True, capture_output=True, timeout=300, env=ENVIRONMENT)
     return folder
 
 
@@ -51,6 +57,7 @@ def run_client(folder: Path, server: DataSource, body: dict[str, Any], query: st
         ["node", "--input-type=module", "-", json.dumps(request)],
         input=SCRIPT,
         cwd=folder,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=60,
