@@ -258,7 +258,7 @@ def test_a_reader_sees_all_of_a_commit_or_nothing(stores: list[Store]) -> None:
     thread.start()
     try:
         seen = 0
-        while seen < 20:
+        while seen < 8:
             reader.follow()
             numbers = {entry.fields["n"] for entry in reader.children("c")}
             assert len(numbers) <= 1

@@ -51,7 +51,7 @@ _MANY_HINTS: Final = 400
 """From so many changed paths on, comparing everything is cheaper."""
 _CATALOGUE_SECONDS: Final = 10.0
 _PARTIAL_COMPARE_SECONDS: Final = 2.0
-_ODD_COMPARE_SECONDS: Final = 0.5
+_ODD_COMPARE_SECONDS: Final = 0.2
 _PAUSE_SECONDS: Final = 1.0
 REBUILD_REQUEST: Final = "rebuild"
 
@@ -110,6 +110,7 @@ class Keeper:
         """Whether changes may have been missed."""
         self._odd = False
         """Whether something was seen that only a comparison of everything can place."""
+        self._compare_took = 0.0
         self._clock = _Clock()
         self._watcher: Watcher | None = None
         self._words: WordsWriter | None = None
@@ -269,7 +270,20 @@ class Keeper:
                     stale.append(slug)
             if stale:
                 changed += self.store.ingest(stale, parsed)
+                self._odd = self._odd or self._are_contested(stale)
         return changed
+
+    def _are_contested(self, slugs: Iterable[str]) -> bool:
+        """Whether there is, or was reported, more than one file for an entry."""
+        tree = self.store.tree
+        reported = {problem.path for problem in self._passed_over}
+        for slug in slugs:
+            paths = [tree.file(slug, form) for form in forms_to_check(slug)]
+            if sum(os.path.lexists(path) for path in paths) > 1:
+                return True
+            if reported and any(os.path.relpath(path, tree.root.parent) in reported for path in paths):
+                return True
+        return False
 
     def _read(self, slug: str, found: Found) -> Image | CodecError | None:
         """What a file says, why it cannot be understood, or None if the disk does not let us know.
@@ -327,8 +341,10 @@ class Keeper:
             self.rebuild()
             self._clock.restart("compare")
         if self._lost or self._clock.is_due("compare", self._seconds_between_comparisons()):
-            self.compare()
             self._lost = self._odd = False
+            began = time.monotonic()
+            self.compare()
+            self._compare_took = time.monotonic() - began
             self._tell(READY)
             self._clock.restart("compare")
         if (
@@ -346,7 +362,8 @@ class Keeper:
 
     def _seconds_between_comparisons(self) -> float:
         if self._odd:
-            return _ODD_COMPARE_SECONDS
+            # Whoever makes odd files all the time does not make us compare all the time.
+            return max(_ODD_COMPARE_SECONDS, 3 * self._compare_took)
         if self._watcher is None or self._watcher.partial:
             return min(_PARTIAL_COMPARE_SECONDS, self._compare_seconds)
         return self._compare_seconds

@@ -88,8 +88,13 @@ class WhooshIndex:
 
         Raises BrokenWords.
         """
-        reader = _guarded(self._index.reader)
-        return _guarded(lambda: (reader.generation(), [Segment(leaf) for leaf, _ in reader.leaf_readers()]))
+
+        def read() -> tuple[int | None, list[Segment]]:
+            reader = self._index.reader()
+            leaves = [leaf for leaf, _ in reader.leaf_readers() if leaf.segment() is not None]
+            return reader.generation(), [Segment(leaf) for leaf in leaves]
+
+        return _guarded(read)
 
 
 class WhooshWriter:

@@ -259,7 +259,10 @@ class Words:
     def _take_over(self) -> bool:
         """Read the last commit; False if this is not the moment for it."""
         committed = self._file.read()
-        if committed is not None and committed.seq > self._state.seq:
+        if committed is not None and (committed.epoch, True) != (
+            self._state.epoch,
+            committed.seq <= self._state.seq,
+        ):
             # Numbers are those of the entries as they are here: this process has to follow first.
             return False
         era = self._era

@@ -66,7 +66,10 @@ class WordsWriter:
             began = time.monotonic()
             try:
                 self._keep_up()
-            except (FlatdataError, OSError) as error:
+            except (FlatdataError, OSError, ValueError) as error:
+                if self._stop.is_set():
+                    # The keeper did not wait for a long batch, and has closed the log under it.
+                    return
                 logger.warning("the word index is made again: %s", error)
                 self._remove()
                 # A disk that is full stays so for a while, and making the index is work.

@@ -182,10 +182,12 @@ class Tree:
         folder, _, name = relative.rpartition("/")
         if name.startswith(".") or "/." in f"/{folder}":
             return None
+        if not folder and name in (*FOLDER_FORMS, "manifest.yaml"):
+            raise InvalidSlug(name, "it belongs in a folder below content/")
         if name in FOLDER_FORMS:
-            return (self._checked(folder), name) if folder else None
+            return self._checked(folder), name
         if name == "manifest.yaml":
-            return (join(self._checked(folder), MANIFEST), MANIFEST) if folder else None
+            return join(self._checked(folder), MANIFEST), MANIFEST
         if name.endswith(".yaml"):
             return self._checked(relative[: -len(".yaml")]), FILE
         return None

@@ -31,6 +31,8 @@ class State:
         """Grows with every change of a manifest."""
         self.seq = 0
         """Number of the last record applied."""
+        self.epoch = ""
+        """The epoch of the log (`flatdata.store.log`) in which this was learned."""
         self.listeners: list[ChangeListener] = []
         self.load_listeners: list[Callable[[Iterable[Entry]], None]] = []
         """Told of entries that were loaded in bulk, under the lock."""
@@ -63,7 +65,7 @@ class State:
 
     # --- changing -----------------------------------------------------------------------------------
 
-    def load(self, entries: Iterable[Entry], seq: int = 0) -> None:
+    def load(self, entries: Iterable[Entry], seq: int = 0, epoch: str = "") -> None:
         """Take `entries` in place of all that is known, as of record `seq`; only load listeners are told.
 
         Readers without the lock see what was before or what is after, nothing in between.
@@ -76,6 +78,7 @@ class State:
             self.high_water = max(self.high_water, fresh.high_water)
             self.manifest_version += fresh.manifest_version + 1
             self.seq = seq
+            self.epoch = epoch
             for listener in self.load_listeners:
                 listener(self.entries.values())
 

@@ -90,7 +90,6 @@ class Store:
         self.state = State()
         self.position = 0
         """Up to where this process has followed the log. Changed under `State.lock`."""
-        self._epoch = self.log.epoch()
         self.record_listeners: list[RecordListener] = []
         """Told of each record, in order."""
         self._lock_fd = self._open_lock()
@@ -177,7 +176,7 @@ class Store:
 
     def _begin_anew(self) -> None:
         """Where what is known is of another epoch, take over what the keeper wrote down in this one."""
-        if self.log.epoch() != self._epoch:
+        if self.log.epoch() != self.state.epoch:
             with self.state.lock:
                 self.load_catalogue()
 
@@ -272,10 +271,9 @@ class Store:
             CorruptLog: if the log does not say what came after.
         """
         with self.state.lock:
-            self.state.load(entries, seq)
+            self.state.load(entries, seq, self.log.epoch())
             self.state.high_water = max(self.state.high_water, high_water, self._checkpoint().high_water)
             self.position = position
-            self._epoch = self.log.epoch()
             self._replay()
 
     def load_catalogue(self) -> Catalogue | None:
