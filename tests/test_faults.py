@@ -7,15 +7,21 @@ files say, and the next commit works without a restart.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from conftest import eventually, write
 from store_scenarios import SCENARIOS, assert_memory_is_what_files_say, fill, known
 
+from flatdata.index import keeper as keeper_module
+from flatdata.index.keeper import Keeper
+from flatdata.index.status import READY, KeeperStatus, StatusFile
 from flatdata.store import disk as disk_module
 from flatdata.store import log as log_module
 from flatdata.store.changes import Change, DeleteTree, Put
@@ -113,6 +119,15 @@ def test_a_call_that_fails_once_undoes_the_whole_commit(
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
+def test_content_that_stays_read_only_leaves_a_commit_whole_or_undone(
+    name: str, tmp_path: Path, failing: FailingOs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log can be written all the while, so it is not the log that keeps what was half done."""
+    monkeypatch.setattr(log_module, "os", os)
+    test_a_disk_that_stays_broken_leaves_a_commit_whole_or_undone(name, tmp_path, failing)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_disk_that_stays_broken_leaves_a_commit_whole_or_undone(
     name: str, tmp_path: Path, failing: FailingOs
 ) -> None:
@@ -206,6 +221,18 @@ def deleted_everything(store: Store) -> None:
     store.state_dir.rmdir()
 
 
+def test_a_lock_that_was_deleted_is_not_what_the_next_writer_holds(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    deleted_lock(store)
+    with store.locked():
+        other = os.open(tmp_path / ".flatdata" / "lock", os.O_RDWR)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+    store.close()
+
+
 @pytest.mark.parametrize(
     "damage", [deleted_scratch, deleted_log, deleted_log_folder, deleted_lock, deleted_everything]
 )
@@ -227,3 +254,72 @@ def test_a_server_goes_on_when_its_state_is_deleted_under_it(
     assert_memory_is_what_files_say(store)
     store.close()
     other.close()
+
+
+# --- the keeper -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Keeper]:
+    """A keeper that runs, with nobody watching."""
+    keeper = Keeper(tmp_path, compare_seconds=0.05)
+    keeper.prepare(watch=False)
+    stop = threading.Event()
+    thread = threading.Thread(target=keeper.run, args=(stop,))
+    thread.start()
+    yield keeper
+    stop.set()
+    thread.join()
+    keeper.close()
+
+
+def test_a_keeper_outlives_a_disk_that_takes_no_records(
+    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keeper_module, "_PAUSE_SECONDS", 0.01)
+
+    def refuse(*args: Any, **options: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper.store.log, "append", refuse)
+        write(tmp_path, "a.yaml", "n: 1\n")
+        eventually(lambda: "the files cannot be followed" in caplog.text)
+        assert keeper.store.get("a") is None
+    eventually(lambda: keeper.store.get("a"))
+
+
+def test_a_status_that_cannot_be_written_is_written_later(
+    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: StatusFile, status: KeeperStatus) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StatusFile, "write", refuse)
+        write(tmp_path, "a.yaml", "n: 1\n")
+        write(tmp_path, "b.yaml", "n: [\n")
+        eventually(lambda: keeper.store.get("a"))
+    eventually(lambda: len(StatusFile(tmp_path / ".flatdata").read().problems) == 1)
+
+
+def test_a_catalogue_that_cannot_be_written_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = fill(tmp_path)
+    expected = known(store)
+    store.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper_module, "write_catalogue", refuse)
+        keeper = Keeper(tmp_path)
+        keeper.prepare(watch=False)
+        assert known(keeper.store) == expected
+        assert StatusFile(tmp_path / ".flatdata").read().phase == READY
+    keeper.close()
+    store = Store(tmp_path)
+    assert store.load_catalogue() is not None
+    assert known(store) == expected
+    store.close()

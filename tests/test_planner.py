@@ -5,17 +5,26 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sift_strategies import queries as sift_queries
 
+from flatdata.dialects.fliplet.fields import data_field
+from flatdata.index import collection, planner, structures
 from flatdata.index import index as index_module
 from flatdata.index.index import Index
+from flatdata.index.words import analyse
 from flatdata.query import php
+from flatdata.query.bubble import VALUELESS, Circle, bound, order_index, wanted
+from flatdata.query.bubble import operators as bubble_operators
+from flatdata.query.bubble_values import FieldType, read_value
 from flatdata.query.evaluate import matches
 from flatdata.query.php_index import SORT
+from flatdata.query.sift import SiftError, parse_where
 from flatdata.query.tree import ABSENT, All, AnyOf, Condition, Field, Node, Not, OrderBy, Query, Scope
 from flatdata.store.entry import Entry, encode_json
 from flatdata.store.state import State
@@ -31,6 +40,10 @@ VALUES: st.SearchStrategy[Any] = st.one_of(
     st.text(alphabet="ab1 Ä", max_size=6),
     st.lists(st.sampled_from(["a", 1, None]), max_size=2),
     st.fixed_dictionaries({"z": st.integers(0, 2)}),
+    st.sampled_from(["2019-01-01", "2019-01-01T10:00:00.000Z", "yes", "no"]),
+    st.fixed_dictionaries(
+        {"address": st.sampled_from(["a", "B"]), "lat": st.integers(0, 1), "lng": st.just(1)}
+    ),
 )
 FIELD_NAMES = ("f", "g")
 RECORDS = st.dictionaries(st.sampled_from(FIELD_NAMES), VALUES, max_size=2)
@@ -46,9 +59,66 @@ OPERANDS = st.one_of(
 OPERATORS = sorted(
     {id(row): row for table in (php.DOCUMENTED, php.LIVE) for row in table.values()}.values(), key=str
 )
-CONDITIONS: st.SearchStrategy[Node] = st.builds(
+PHP: st.SearchStrategy[Node] = st.builds(
     Condition, st.sampled_from(list(FIELDS.values())), st.sampled_from(OPERATORS), OPERANDS
 )
+
+
+def sift_condition(where: dict[str, Any]) -> Node | None:
+    """The tree of a filter of Fliplet's, None if it is refused."""
+    try:
+        return parse_where(where, data_field)
+    except SiftError:
+        return None
+
+
+SIFT: st.SearchStrategy[Node] = (
+    st.dictionaries(
+        st.sampled_from(["f", "g", "f.z", "g.0", "f.length"]), sift_queries, min_size=1, max_size=2
+    )
+    .map(sift_condition)
+    .filter(lambda node: node is not None)
+)
+BUBBLE_TYPES = [
+    FieldType(kind, many=many)
+    for kind in ("text", "number", "boolean", "date", "geographic_address", "user")
+    for many in (False, True)
+]
+
+
+def bubble_field(name: str) -> Field:
+    return Field("bubble", name, FIELDS[name].read)
+
+
+@st.composite
+def bubble_conditions(draw: st.DrawFn) -> Node:
+    """Any operator of any type of field, with an operand as a request would have it."""
+    field_type = draw(st.sampled_from(BUBBLE_TYPES))
+    name, operator = draw(st.sampled_from(sorted(bubble_operators(field_type, analyse).items())))
+    single = FieldType(field_type.kind)
+    if name in VALUELESS:
+        operand: Any = None
+    elif name in ("in", "not in"):
+        operand = tuple(
+            wanted(field_type, read_value(field_type, raw)) for raw in draw(st.lists(VALUES, max_size=3))
+        )
+    elif name == "geographic_search":
+        operand = Circle(
+            draw(st.sampled_from([0.0, 45.0])), 1.0, draw(st.sampled_from([0.0, 200.0, 30_000.0]))
+        )
+    elif "text contains" in name:
+        operand = tuple(analyse(draw(st.sampled_from(["a", "ab c", "the", "9"]))))
+    elif "contains" in name:
+        operand = wanted(single, draw(VALUES.map(lambda raw: read_value(single, raw))))
+    elif name in ("greater than", "less than"):
+        values = VALUES.map(lambda raw: read_value(field_type, raw)).filter(lambda value: value is not ABSENT)
+        operand = bound(field_type, draw(values))
+    else:
+        operand = wanted(field_type, draw(VALUES.map(lambda raw: read_value(field_type, raw))))
+    return Condition(bubble_field(draw(st.sampled_from(FIELD_NAMES))), operator, operand)
+
+
+CONDITIONS: st.SearchStrategy[Node] = st.one_of(PHP, SIFT, bubble_conditions())
 TREES = st.recursive(
     CONDITIONS,
     lambda inner: st.one_of(
@@ -59,7 +129,16 @@ TREES = st.recursive(
     max_leaves=5,
 )
 ORDERS = st.lists(
-    st.builds(OrderBy, st.sampled_from(list(FIELDS.values())), st.just(SORT), st.booleans()), max_size=2
+    st.one_of(
+        st.builds(OrderBy, st.sampled_from(list(FIELDS.values())), st.just(SORT), st.booleans()),
+        st.builds(
+            OrderBy,
+            st.sampled_from([bubble_field(name) for name in FIELD_NAMES]),
+            st.sampled_from([order_index(each) for each in BUBBLE_TYPES if not each.many]),
+            st.booleans(),
+        ),
+    ),
+    max_size=2,
 ).map(tuple)
 QUERIES = st.tuples(TREES, ORDERS, st.integers(0, 5), st.none() | st.integers(0, 6))
 STEPS = st.lists(st.tuples(st.integers(0, 30), st.none() | RECORDS), max_size=12)
@@ -81,10 +160,37 @@ def _structures_for_the_smallest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_module, "SMALL", 0)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+VARIANTS: dict[str, list[tuple[ModuleType, str, int]]] = {
+    "as it is": [],
+    "large ranges": [
+        (planner, "FEW", 0),
+        (structures, "_MARK_DISTANCE", 1),
+        (structures, "_MOST_MARKS", 1_000),
+    ],
+    "ranges with few marks": [(planner, "FEW", 0), (structures, "_MARK_DISTANCE", 3)],
+    "structures forgotten": [(collection, "MOST_STRUCTURES", 1)],
+    "structures made again after few changes": [(collection, "BULK", 1)],
+}
+"""What is made small, so that what is for large collections happens here."""
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(RECORDS, max_size=25), st.lists(QUERIES, min_size=1, max_size=4), STEPS)
 @example([{"f": 7}, {"f": "7"}, {"f": 7.0}, {"f": True}], [(All(), (), 0, None)], [])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_searches_through_changes_are_what_the_evaluator_says(
+    variant: str,
+    records: list[dict[str, Any]],
+    queries: list[tuple[Node, tuple[OrderBy, ...], int, int | None]],
+    steps: list[tuple[int, dict[str, Any] | None]],
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name, value in VARIANTS[variant]:
+            patch.setattr(module, name, value)
+        check(records, queries, steps)
+
+
+def check(
     records: list[dict[str, Any]],
     queries: list[tuple[Node, tuple[OrderBy, ...], int, int | None]],
     steps: list[tuple[int, dict[str, Any] | None]],
@@ -102,10 +208,95 @@ def test_searches_through_changes_are_what_the_evaluator_says(
             else:
                 state.put(_entry(number, changed))
         for where, order, offset, limit in queries:
-            result = index.search(Query(Scope("c"), where, order, offset, limit))
             expected = _expected(state, where, order)
-            assert result.total == len(expected)
             stop = None if limit is None else offset + limit
+            result = index.search(Query(Scope("c"), where, order, offset, limit))
+            assert result.total == len(expected)
+            assert [entry.slug for entry in result.entries] == expected[offset:stop]
+            result = index.search(Query(Scope("c"), where, order, offset, limit, total=False))
+            assert result.total in (-1, len(expected))
             assert [entry.slug for entry in result.entries] == expected[offset:stop]
     index.close()
     shutil.rmtree(folder)
+
+
+def test_structures_that_are_not_used_are_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(collection, "MOST_STRUCTURES", 5)
+    state = State()
+    for number in range(20):
+        state.put(_entry(number, {"f": number}))
+    index = Index(state, tmp_path)
+    for number in range(200):
+        field = Field("data", f"x{number}", lambda entry: ABSENT)
+        where = Condition(field, php.DOCUMENTED["eq"], str(number))
+        assert index.search(Query(Scope("c"), where)).total == 0
+        assert len(index._collections["c"]._structures) <= 5 + 3
+    index.close()
+
+
+def test_a_key_that_cannot_be_made_leaves_no_half_of_a_structure(tmp_path: Path) -> None:
+    state = State()
+    for number in range(20):
+        state.put(_entry(number, {"f": number}))
+    index = Index(state, tmp_path)
+    failing = True
+
+    def read(entry: Entry) -> Any:
+        if failing and entry.fields["f"] == 13:
+            raise RuntimeError
+        return entry.fields["f"]
+
+    where = Condition(Field("data", "failing", read), php.DOCUMENTED["gte"], "10")
+    with pytest.raises(RuntimeError):
+        index.search(Query(Scope("c"), where))
+    failing = False
+    assert index.search(Query(Scope("c"), where)).total == 10
+    index.close()
+
+
+KEYED = st.lists(st.tuples(st.integers(0, 25), st.none() | st.integers(0, 9)), max_size=60)
+RANGES = st.tuples(st.none() | st.integers(0, 9), st.none() | st.integers(0, 9), st.booleans(), st.booleans())
+
+
+@settings(max_examples=150, deadline=None)
+@given(KEYED, KEYED, st.lists(RANGES, min_size=1, max_size=6), st.sampled_from([1, 2, 3]))
+@example([(n, n % 10) for n in range(1, 20)], [(3, None), (3, 3)], [(3, 9, False, False)], 1)
+def test_ranges_of_a_list_that_changes_are_its_entries_between_the_bounds(
+    first: list[tuple[int, int | None]],
+    changes: list[tuple[int, int | None]],
+    ranges: list[tuple[int | None, int | None, bool, bool]],
+    distance: int,
+) -> None:
+    listed = structures.SortedList(lambda entry: entry.fields.get("f"))
+    entries: dict[int, Entry] = {}
+
+    def put(number: int, key: int | None) -> None:
+        """Give an entry a key; without one it goes, and comes back later under the same number."""
+        entry = None if key is None else _entry(number, {"f": key})
+        if entry is not None:
+            entry.num = number
+        listed.change(entries.get(number), entry)
+        if entry is None:
+            entries.pop(number, None)
+        else:
+            entries[number] = entry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structures, "_MARK_DISTANCE", distance)
+        for number, key in first:
+            put(number, key)
+        for number, key in [(0, 5), *changes]:
+            put(number, key)
+            for low, high, low_open, high_open in ranges:
+                expected = {
+                    number
+                    for number, entry in entries.items()
+                    if (low is None or entry.fields["f"] > low or (entry.fields["f"] == low and not low_open))
+                    and (
+                        high is None
+                        or entry.fields["f"] < high
+                        or (entry.fields["f"] == high and not high_open)
+                    )
+                }
+                start, stop = listed.span(low, high, low_open, high_open)
+                assert set(listed.slice(start, stop)) == expected

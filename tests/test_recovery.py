@@ -14,9 +14,12 @@ import pytest
 from store_scenarios import SCENARIOS, assert_memory_is_what_files_say, fill, known
 
 from flatdata.index.keeper import Keeper
+from flatdata.settings import load_settings
+from flatdata.site import Site
 from flatdata.store import catalogue as catalogue_module
 from flatdata.store import disk as disk_module
 from flatdata.store import log as log_module
+from flatdata.store.catalogue import write_catalogue
 from flatdata.store.changes import Change, Copy, Delete, DeleteTree, Move, Put
 from flatdata.store.codec import dump_entry
 from flatdata.store.errors import CorruptLog
@@ -523,6 +526,45 @@ def test_a_catalogue_of_another_log_is_not_believed(tmp_path: Path, keepers: Kee
     assert known(keepers.start(tmp_path).store) == expected
 
 
+def test_a_site_without_a_catalogue_serves_its_files(tmp_path: Path) -> None:
+    fill(tmp_path).close()
+    site = Site(tmp_path, load_settings(tmp_path, {}, {}))
+    site.start("off")
+    assert site.ready
+    assert len(known(site.store)) == 7
+    commit(site.store, Put("x", {}))
+    site.close()
+
+
+def test_a_process_that_serves_does_not_believe_a_catalogue_of_another_log(tmp_path: Path) -> None:
+    catalogue = tmp_path / ".flatdata" / "index" / "catalogue"
+    catalogue.parent.mkdir(parents=True)
+    positions = []
+    for name in "ab":
+        store = Store(tmp_path)
+        commit(store, Put(name, {"n": 1}))
+        positions.append(store.position)
+        write_catalogue(
+            catalogue.with_name(name),
+            store.state.entries.values(),
+            {},
+            epoch=store.log.epoch(),
+            position=store.position,
+            seq=1,
+            high_water=0,
+        )
+        store.close()
+        if name == "a":
+            shutil.rmtree(tmp_path / ".flatdata" / "log")
+    assert positions[0] == positions[1], "the places in the logs do not tell them apart"
+    store = Store(tmp_path)
+    os.replace(catalogue.with_name("a"), catalogue)
+    assert store.load_catalogue() is None
+    os.replace(catalogue.with_name("b"), catalogue)
+    assert store.load_catalogue() is not None
+    store.close()
+
+
 def test_a_log_lost_in_part_is_read_around(tmp_path: Path, keepers: Keepers) -> None:
     fill(tmp_path).close()
     keeper = keepers.start(tmp_path)
@@ -611,6 +653,24 @@ def test_numbers_go_on_from_the_files_when_all_state_is_lost(tmp_path: Path, kee
     fill(tmp_path).close()
     shutil.rmtree(tmp_path / ".flatdata")
     assert next_id(keepers.start(tmp_path).store) == 3
+
+
+@pytest.mark.parametrize("number", [10**15 - 1, 10**15, 10**17])
+def test_numbers_after_a_very_large_one_are_drawn_once(number: int, tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    commit(store, Put(f"rows/{number}", {"n": "large"}))
+    other = Store(tmp_path)
+    other.load_files()
+    drawn = [number]
+    for turn in range(6):
+        writer = (store, other)[turn % 2]
+        drawn.append(
+            writer.commit(lambda view: ([Put(f"rows/{(n := view.next_id())}", {})], n), origin="test")
+        )
+    assert len(set(drawn)) == 7
+    assert known(other)[f"rows/{number}"] == ({"n": "large"}, {})
+    store.close()
+    other.close()
 
 
 def test_two_processes_never_draw_the_same_number(tmp_path: Path) -> None:

@@ -305,15 +305,16 @@ def test_an_unreadable_folder_keeps_what_is_known_of_it(
     neighbours(site_dir)
     keeper = Keeper(site_dir)
     keeper.prepare(watch=False)
-    real = os.scandir
+    real = {"scandir": os.scandir, "lstat": os.lstat}
 
-    def refuse(path: str) -> object:
-        if str(path).endswith("/odd"):
+    def refuse(name: str, path: str) -> object:
+        if "/odd" in str(path) and (name == "scandir" or "/odd/" in str(path)):
             raise PermissionError(13, "Permission denied", path)
-        return real(path)
+        return real[name](path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scan_module.os, "scandir", refuse)
+        for name in real:
+            patch.setattr(scan_module.os, name, lambda path, name=name: refuse(name, path))
         write(site_dir, "plain.yaml", "title: changed\n")
         assert keeper.compare() == 1
         assert set(keeper.store.state.entries) == set(NEIGHBOURS)

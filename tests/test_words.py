@@ -435,17 +435,16 @@ def test_what_is_remembered_of_answers_is_bounded(site: Site, monkeypatch: pytes
         assert len(answers._held) <= 50
 
 
-def test_marks_of_changes_do_not_pile_up_without_an_index(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.load_files()
-    index = Index(store.state, store.state_dir)
+def test_marks_of_changes_do_not_pile_up_without_an_index(site: Site) -> None:
+    site.commit(Put("c/a", {"t": "noir"}))
+    site.catch_up()
+    site.writer.stop()
+    shutil.rmtree(words_folder(site))
     for number in range(50):
-        store.commit(lambda view, n=number: ([Put("c/a", {"t": str(n)})], None), origin="test")  # type: ignore[misc]
-        index.search(Query(Scope("c"), contains("noir")))
-    assert index._words._recent is None
-    assert len(index._words._dirty) == 0
-    index.close()
-    store.close()
+        site.commit(Put(f"c/e{number}", {"t": "noir"}))
+        assert len(site.find(contains("noir"))) == number + 2
+    assert site.index._words._recent is None
+    assert len(site.index._words._dirty) == 0
 
 
 def test_very_long_keys_and_texts_have_words(site: Site) -> None:

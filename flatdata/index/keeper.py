@@ -318,6 +318,9 @@ class Keeper:
         self._words = WordsWriter(self.store.state_dir / "index" / "words", self.store)
         self._words.start()
         self._clock = _Clock()
+        if not self.store.checkpoint_position():
+            # Nothing vouches for the files yet: after a power loss all of the log would be gone through.
+            self._start_checkpoint()
         while not stop.is_set() and not self.store.log.is_deleted():
             try:
                 self._step()

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from flatdata.store.entry import Entry
 from flatdata.store.log import Effect, Record, image_bytes
 from flatdata.store.paths import FILE, MANIFEST, is_within, join, name_of, parent_of
+
+LARGEST_NUMBER: Final = 10**15
+"""Rows with larger numbers than this do not say what the next one is."""
 
 ChangeListener = Callable[[Entry | None, Entry | None], None]
 """Told of each entry that changed: what it was, what it is. Called under the state's lock."""
@@ -152,13 +156,18 @@ class State:
             self.manifest_version += 1
             self._add_folder(parent_of(slug))
             return
+        parent, _, name = slug.rpartition("/")
+        self._note_number(row_number(name, entry.form))
         if known:
             return
-        parent, _, name = slug.rpartition("/")
         if parent not in self.folders:
             self._add_folder(parent)
         self.folders[parent].add(name)
-        self.high_water = max(self.high_water, row_number(name, entry.form))
+
+    def _note_number(self, number: int) -> None:
+        # Numbers go on from the largest; one so large that clients could not hold it counts only in turn.
+        if self.high_water < number < LARGEST_NUMBER or number == self.high_water + 1:
+            self.high_water = number
 
     def _add_folder(self, slug: str) -> None:
         if slug in self.folders:
@@ -180,7 +189,7 @@ class State:
 
 def row_number(name: str, form: str) -> int:
     """The integer that names a row, 0 where it is no integer or no row."""
-    is_number = form == FILE and name.isascii() and name.isdigit() and len(name) <= 15
+    is_number = form == FILE and name.isascii() and name.isdigit() and len(name) <= 18
     return int(name) if is_number else 0
 
 

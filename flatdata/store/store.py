@@ -42,7 +42,7 @@ from flatdata.store.paths import Tree, name_of
 from flatdata.store.planning import Plan, View, forms_to_check, slugs_of, slugs_read, stage, work_out
 from flatdata.store.recovery import FROM_DISK, redo
 from flatdata.store.scan import entries_on_disk
-from flatdata.store.state import State, overlaps, row_number
+from flatdata.store.state import LARGEST_NUMBER, State, overlaps, row_number
 
 _REPLANS: Final = 5
 _MANY: Final = 100
@@ -304,7 +304,7 @@ class Store:
             if (record := decode_line(line)) is not None
             for effect in record.changes
         ]
-        return max(numbers, default=0)
+        return max((number for number in numbers if number < LARGEST_NUMBER), default=0)
 
     # --- writing ------------------------------------------------------------------------------------
 
