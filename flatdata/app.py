@@ -21,7 +21,7 @@ from flatdata.dialects.appenate import create_blueprint as appenate
 from flatdata.dialects.bubble import create_blueprint as bubble
 from flatdata.dialects.flextype import create_blueprint as flextype
 from flatdata.dialects.fliplet import create_blueprint as fliplet
-from flatdata.requests import Door, write_to_stderr
+from flatdata.requests import Door, LogWriter
 from flatdata.settings import load_settings
 from flatdata.site import Site
 
@@ -29,9 +29,17 @@ DIALECTS: Final = {"flextype": flextype, "fliplet": fliplet, "bubble": bubble, "
 """Adding a dialect is adding a line here."""
 
 
+class Application(Flask):
+    """Flask for views and hooks that are plain functions, as all of ours are."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself: Flask looks into each at each request, whether it is a coroutine."""
+        return func
+
+
 def create_app(site: Site, log: Callable[[bytes], None] | None = None) -> Flask:
     """The application over an open site, writing its access log to `log`. The caller closes the site."""
-    app = Flask("flatdata", static_folder=None)
+    app = Application("flatdata", static_folder=None)
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = site.settings.max_body_bytes
     app.extensions["flatdata"] = site
@@ -58,7 +66,9 @@ def create_app_from_environment() -> Flask:
     site.start("process")
     atexit.register(site.close)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    return create_app(site, write_to_stderr)
+    log = LogWriter()
+    atexit.register(log.close)
+    return create_app(site, log.write)
 
 
 def _health(site: Site) -> Response:

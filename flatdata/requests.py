@@ -10,20 +10,28 @@ import itertools
 import logging
 import os
 import secrets
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from flatdata.errors import FlatdataError
-from flatdata.site import Site
+
+if TYPE_CHECKING:
+    from flatdata.site import Site
 
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 HEALTH: Final = "/health"
+_MOST_LINES: Final = 100_000
+"""Lines that wait to be written, at most."""
+_GATHER_SECONDS: Final = 0.02
+_CLOSE_SECONDS: Final = 2.0
 _STARTING: Final = b'{"status":"starting","message":"The site is being opened"}'
 
 
@@ -88,9 +96,56 @@ class Door:
         return True
 
 
-def write_to_stderr(line: bytes) -> None:
-    """Write one line to standard error, in one system call."""
-    os.write(2, line + b"\n")
+class LogWriter:
+    """Writes lines to a file from a thread of its own, those of a moment together.
+
+    A request neither waits for the log nor gives the interpreter away to write it, which with several
+    requests at a time costs more than the line. The lines of the last moment are lost if the process is
+    killed; a log that nobody reads loses its oldest lines.
+
+    Args:
+        descriptor: of the file; standard error if not given.
+    """
+
+    def __init__(self, descriptor: int = 2) -> None:
+        self._descriptor = descriptor
+        self._lines: deque[bytes] = deque(maxlen=_MOST_LINES)
+        self._some = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="access log", daemon=True)
+        self._thread.start()
+
+    def write(self, line: bytes) -> None:
+        """Write one line, given without its end, soon."""
+        self._lines.append(line)
+        if not self._some.is_set():
+            self._some.set()
+
+    def close(self) -> None:
+        """Write what is left and end the thread."""
+        self._closed = True
+        self._some.set()
+        self._thread.join(_CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._some.wait()
+            if not self._closed:
+                time.sleep(_GATHER_SECONDS)
+            # Cleared before looking: a line that comes meanwhile is written now or wakes us again.
+            self._some.clear()
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            if lines:
+                self._put(b"\n".join(lines) + b"\n")
+
+    def _put(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError:
+            # Nobody can be told: this is where errors are told.
+            return
 
 
 def _printable(path: str) -> str:

@@ -27,8 +27,9 @@ class _Handler(BaseHandler):
 
     FM_BOUNDARY = re.compile(r"^---$", re.MULTILINE)
 
-    def __init__(self, limits: Limits, lines_before: int = 0) -> None:
+    def __init__(self, limits: Limits, lines_before: int = 0, *, is_storable: bool = False) -> None:
         super().__init__()
+        self._is_storable = is_storable
         self._limits = limits
         self._lines_before = lines_before
 
@@ -51,7 +52,7 @@ class _Handler(BaseHandler):
         return fields
 
     def export(self, metadata: dict[str, object], **kwargs: object) -> str:
-        return dump_yaml(metadata, self._limits).decode()
+        return dump_yaml(metadata, self._limits, is_storable=self._is_storable).decode()
 
     def format(self, post: frontmatter.Post, **kwargs: object) -> str:
         """As Flextype writes it, without the blank line that the library puts before the body."""
@@ -78,7 +79,9 @@ def load_front_matter(data: bytes, limits: Limits = DEFAULT_LIMITS) -> dict[str,
     return fields
 
 
-def dump_front_matter(fields: dict[str, Json], limits: Limits = DEFAULT_LIMITS) -> bytes:
+def dump_front_matter(
+    fields: dict[str, Json], limits: Limits = DEFAULT_LIMITS, *, is_storable: bool = False
+) -> bytes:
     """An `entry.md` of these fields; `load_front_matter` gives them back, with `content` '' if it is missing.
 
     `content` becomes the body where a body keeps it unchanged, else it stays in the front matter. Raises
@@ -89,7 +92,7 @@ def dump_front_matter(fields: dict[str, Json], limits: Limits = DEFAULT_LIMITS) 
     body = f"{content}\n" if as_body and content else ""
     rest = {key: value for key, value in fields.items() if key != _CONTENT} if as_body else fields
     if rest or not as_body:
-        post = frontmatter.Post(body, _Handler(limits))
+        post = frontmatter.Post(body, _Handler(limits, is_storable=is_storable))
         post.metadata = rest  # not as keyword arguments: a field may be called "handler"
         body = frontmatter.dumps(post)
     data = body.encode()

@@ -257,9 +257,11 @@ class ChangeLog:
             # Other threads may be looking at the old head: it stays mapped.
             self._open_head(self.head())
         head = self.head()
-        if not self._is_open_at(head):
+        if self._is_open_at(head):
+            self._end = head
+        else:
             self._open_for_append()
-        self._end = self._base + os.fstat(self._fd).st_size
+            self._end = self._base + os.fstat(self._fd).st_size
         # A full segment is closed at the head only: what a dead writer left beyond it has to be finished or
         # cut off first. One that ends before the head was damaged: what follows goes into another.
         if self._end < head or (self._end == head and self._end - self._base >= self._segment_bytes):
@@ -354,9 +356,9 @@ class ChangeLog:
             CorruptLog: if the log does not reach back to `start` any more.
         """
         position = start
-        bases = [base for base in self.segments() if base < stop]
         if position >= stop:
             return
+        bases = [base for base in self.segments() if base < stop]
         if not bases or bases[0] > position:
             raise CorruptLog(str(self._folder), position)
         for base, following in zip(bases, [*bases[1:], stop], strict=True):

@@ -145,9 +145,17 @@ class Tree:
         Raises:
             OSError: ELOOP, if a folder on the way is a symbolic link.
         """
-        parent = os.path.dirname(path)
-        if os.path.realpath(parent) != parent:
+        if not path.startswith(f"{self._base}/"):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        end = path.find("/", len(self._base) + 1)
+        while end >= 0:
+            try:
+                mode = os.lstat(path[:end]).st_mode
+            except FileNotFoundError:
+                return
+            if stat.S_ISLNK(mode):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            end = path.find("/", end + 1)
 
     def check_way(self, slug: str, is_known: Callable[[str], bool]) -> None:
         """Make sure that folders can be made for a new entry `slug`.

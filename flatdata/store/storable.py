@@ -62,53 +62,60 @@ def check_storable(value: Json, limits: Limits = DEFAULT_LIMITS) -> None:
     Not looked at: `max_bytes`, which only the written text can tell (`dump_yaml` does).
     """
     # Level by level instead of recursively: depth is the number of rounds, and a list that holds itself
-    # ends at the depth limit.
+    # ends at the depth limit. Classes are compared before anything is called: this runs for every write.
     level = [value]
     nodes = 1
     for depth in range(limits.max_depth + 1):
         below: list[Json] = []
         for item in level:
-            if isinstance(item, (dict, list)):
+            kind = item.__class__
+            if kind not in _KINDS:
+                kind = next((base for base in _BASES if isinstance(item, base)), kind)
+            if kind is str:
+                if not item.isascii():
+                    _check_text(item)
+            elif kind is dict or kind is list:
                 if depth == limits.max_depth:
                     raise CodecError(f"nested more than {limits.max_depth} deep")
                 nodes += len(item)
                 if nodes > limits.max_nodes:
                     raise CodecError(f"more than {limits.max_nodes} values")
-                below.extend(_members(item))
-            else:
-                _check_scalar(item)
+                if kind is dict:
+                    _check_keys(item)
+                    below.extend(item.values())
+                else:
+                    below.extend(item)
+            elif kind not in _PLAIN:
+                _check_number(item, kind)
         if not below:
             return
         level = below
 
 
-def _members(collection: dict[Any, Json] | list[Json]) -> list[Json]:
-    """The values of a collection, its keys checked."""
-    if isinstance(collection, list):
-        return collection
-    for key in collection:
+_PLAIN: Final = frozenset((bool, type(None)))
+_BASES: Final = (str, dict, list, float, int)
+_KINDS: Final = frozenset((*_BASES, *_PLAIN))
+
+
+def _check_keys(mapping: dict[Any, Json]) -> None:
+    for key in mapping:
         if not isinstance(key, str):
             raise CodecError("a key is not text")
-        _check_text(key)
-    return list(collection.values())
+        if not key.isascii():
+            _check_text(key)
 
 
-def _check_scalar(value: Json) -> None:
-    if isinstance(value, str):
-        _check_text(value)
-    elif isinstance(value, float):
+def _check_number(value: Json, kind: type) -> None:
+    if kind is float:
         if not math.isfinite(value):
             raise CodecError("a number is not finite")
-    elif isinstance(value, int):
-        if not -INTEGER_BOUND < value < INTEGER_BOUND:
-            raise CodecError(f"an integer has more than {MAX_DIGITS} digits")
-    elif value is not None:
-        raise CodecError(f"a value of type {type(value).__name__} is not JSON")
+    elif kind is not int:
+        raise CodecError(f"a value of type {kind.__name__} is not JSON")
+    elif not -INTEGER_BOUND < value < INTEGER_BOUND:
+        raise CodecError(f"an integer has more than {MAX_DIGITS} digits")
 
 
 def _check_text(text: str) -> None:
-    if text.isascii():
-        return
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -156,6 +156,8 @@ class Store:
 
     def _replay(self) -> None:
         head = self.log.head()
+        if head == self.position:
+            return
         if head < self.position:
             raise CorruptLog(str(self.state_dir), head)
         for record, position in self.log.read(self.position, head):

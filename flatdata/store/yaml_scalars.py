@@ -115,6 +115,10 @@ _TAGGED: Final[dict[str, Callable[[str], Json]]] = {
 # --- writing --------------------------------------------------------------------------------------
 
 _PLAIN_START: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_/($")
+_SURELY_PLAIN: Final = re.compile(
+    r"[A-Za-z_/($](?:[\x20-\x22\x24-\x39\x3b-\x7e]*[\x21\x22\x24-\x39\x3b-\x7e])?"
+)
+"""Most texts there are: ASCII without `:` and `#`, beginning with no digit and ending with no blank."""
 _OTHER_MEANING: Final = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
 _LONGEST_MEANING: Final = max(map(len, _OTHER_MEANING))
 # Covers, for all dialects at once: decimal, octal, hexadecimal, binary, `1_000`, `1,000`, exponents,
@@ -139,6 +143,8 @@ def spell_text(text: str) -> str:
     """The text as a scalar on one line: plain where that is safe, else in single or double quotes."""
     if not text:
         return "''"
+    if _SURELY_PLAIN.fullmatch(text) and (len(text) > _LONGEST_MEANING or text.lower() not in _OTHER_MEANING):
+        return text
     if not (text.isascii() and text.isprintable()) and _NEEDS_ESCAPE.search(text):
         return f'"{_ESCAPED.sub(_escape, text)}"'
     if _is_plain(text):

@@ -18,13 +18,17 @@ _LONGEST_IMPLICIT_KEY: Final = 1000
 """YAML looks for the colon of `key:` within 1024 characters only; longer keys are written `? key`."""
 
 
-def dump_yaml(value: Json, limits: Limits = DEFAULT_LIMITS) -> bytes:
+def dump_yaml(value: Json, limits: Limits = DEFAULT_LIMITS, *, is_storable: bool = False) -> bytes:
     """The value as a YAML document in UTF-8, ending with a line feed; `load_yaml` gives it back.
+
+    Args:
+        is_storable: `check_storable` let the value pass already.
 
     Raises `CodecError` for what `check_storable` refuses and for a text larger than `limits.max_bytes`,
     which could not be read again.
     """
-    check_storable(value, limits)
+    if not is_storable:
+        check_storable(value, limits)
     lines: list[str] = []
     if isinstance(value, dict) and value:
         _add_mapping(value, "", "", lines)
@@ -43,7 +47,9 @@ def _add_mapping(mapping: dict[str, Json], indent: str, lead: str, lines: list[s
     for key, value in mapping.items():
         head = lead + (_spell_short_key(key) if len(key) <= 64 else _spell_key(key, indent))
         lead = indent
-        if isinstance(value, (dict, list)) and value:
+        if value.__class__ is str and "\n" not in value:
+            lines.append(f"{head} {spell_text(value)}\n")
+        elif isinstance(value, (dict, list)) and value:
             lines.append(f"{head}\n")
             inner = indent + _INDENT
             if isinstance(value, dict):

@@ -40,6 +40,9 @@ MAX_KEY: Final = 500
 
 Result = Literal["all", "first", "last", "next", "random", "shuffle"]
 """What `return` may ask for; every other value means `all`."""
+_RESULTS: Final[Mapping[str, Result]] = {known: known for known in get_args(Result)}
+CHILDREN: Final = Find()
+"""What a collection holds where nothing else is asked for."""
 T = TypeVar("T")
 
 
@@ -83,13 +86,18 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """All of `options`. `raw` is the whole mapping, for macros, with PHP's lists as lists."""
+    """All of `options`. `given` is the whole mapping, with PHP's lists as maps."""
 
     collection: bool = False
-    find: Find = field(default_factory=Find)
+    find: Find = CHILDREN
     filter: Filter | None = None
     method: str | None = None
-    raw: dict[str, Json] = field(default_factory=dict, compare=False, hash=False)
+    given: Mapping[str, Json] = field(default_factory=dict, compare=False, hash=False)
+
+    @property
+    def raw(self) -> dict[str, Json]:
+        """The whole mapping, for macros, with PHP's lists as lists."""
+        return {key: with_lists(value) for key, value in self.given.items()}
 
 
 def parse_options(raw: Json) -> Options:
@@ -100,20 +108,20 @@ def parse_options(raw: Json) -> Options:
     """
     options = to_mapping(raw, "options")
     given = options.get("filter")
-    method = options.get("method")
+    method, find = options.get("method"), options.get("find")
     return Options(
         collection=to_bool(options.get("collection"), "options.collection"),
-        find=parse_find(to_mapping(options.get("find"), "options.find")),
+        find=parse_find(to_mapping(find, "options.find")) if find is not None else CHILDREN,
         filter=None if given is None else _filter(to_mapping(given, "options.filter")),
         method=None if method is None else to_text(method, "options.method"),
-        raw={key: with_lists(value) for key, value in options.items()},
+        given=options,
     )
 
 
 def _filter(options: dict[str, Json]) -> Filter:
     group_by, offset, limit = (options.get(name) for name in ("group_by", "offset", "limit"))
     asked = options.get("return")
-    result: Result = next((known for known in get_args(Result) if known == asked), "all")
+    result: Result = _RESULTS.get(asked, "all") if isinstance(asked, str) else "all"
     count = options.get("random") if result == "random" else None
     if count is not None and to_int(count) < 0:
         raise BadOptions("options.filter.random", "must not be negative")

@@ -24,6 +24,7 @@ MAX_DEPTH: Final = 64
 
 _KNOWN_BYTES: Final = 200
 _MAX_INDEX: Final = 2**63 - 1
+_DIGITS: Final = frozenset("0123456789")
 _BLANKS: Final = " \t\n\r\v\f"
 
 
@@ -48,8 +49,7 @@ class _Array(dict[str, Any]):
             if self.next_index > _MAX_INDEX:
                 return
         self[key] = value
-        index = _index(key)
-        if index is not None:
+        if key[:1] in _DIGITS and (index := _index(key)) is not None:
             self.next_index = max(self.next_index, index + 1)
 
     def below(self, key: str | None) -> _Array:
@@ -81,7 +81,7 @@ def parse_query(raw: bytes | str) -> dict[str, Json]:
         path = _known_path(name) if len(name) <= _KNOWN_BYTES else _path(_decoded(name))
         if path:
             _store(variables, path, _decoded(value))
-    return {key: _plain(item) for key, item in variables.items()}
+    return {key: item if item.__class__ is str else _plain(item) for key, item in variables.items()}
 
 
 def with_lists(value: Json) -> Json:
@@ -139,11 +139,10 @@ def _path(name: str) -> list[str | None]:
 
 
 def _store(variables: _Array, path: list[str | None], value: str) -> None:
-    *parents, last = path
     array = variables
-    for key in parents:
+    for key in path[:-1]:
         array = array.below(key)
-    array.put(last, value)
+    array.put(path[-1], value)
 
 
 def _index(key: str) -> int | None:
@@ -154,4 +153,6 @@ def _index(key: str) -> int | None:
 
 
 def _plain(value: Any) -> Any:
-    return {key: _plain(item) for key, item in value.items()} if isinstance(value, _Array) else value
+    if value.__class__ is str:
+        return value
+    return {key: item if item.__class__ is str else _plain(item) for key, item in value.items()}
