@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -276,6 +278,33 @@ def test_a_token_works_on_while_its_folder_is_hashed(tokens: Tokens, tmp_path: P
         assert tokens.check("entries", PLAIN) is not None
         clock.now += 0.5
     assert not tokens.problems()
+
+
+def test_the_first_requests_of_all_threads_are_let_in(tmp_path: Path) -> None:
+    made = Tokens(tmp_path, tmp_path / ".flatdata").create("entries")
+    settled = time.time_ns() - 10**10
+    os.utime(tmp_path / "tokens" / "entries", ns=(settled, settled))
+    refused: list[int] = []
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for round_ in range(150):
+            fresh = Tokens(tmp_path, tmp_path / ".flatdata")
+            barrier = threading.Barrier(6)
+
+            def ask(tokens: Tokens = fresh, barrier: threading.Barrier = barrier, at: int = round_) -> None:
+                barrier.wait()
+                if tokens.check("entries", made) is None:
+                    refused.append(at)
+
+            threads = [threading.Thread(target=ask) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not refused
 
 
 def test_known_tokens_are_not_looked_up_on_the_disk_again_and_again(

@@ -100,7 +100,9 @@ class _Drawer:
         """The token whose SHA-256 is `digest`, as its file is now (give or take `refresh_seconds`)."""
         card = self._cards.get(digest)
         token = self._current(card) if card is not None else None
-        if token is None and self._look_again():
+        if token is None:
+            # Looked up again even if nothing changed: another thread may have listed the folder just now.
+            self._look_again()
             card = self._cards.get(digest)
             token = self._current(card) if card is not None else None
         return token
@@ -119,11 +121,11 @@ class _Drawer:
         card.checked = now
         return card.token
 
-    def _look_again(self) -> bool:
-        """List the folder if it changed since; tells whether it did."""
+    def _look_again(self) -> None:
+        """List the folder if it changed since."""
         stamp = _stamp(self._folder)
         if stamp == self._stamp:
-            return False
+            return
         with self._lock:
             known = {card.place.folder.name: card for card in self._cards.values()}
             # A hashed folder beside a plain one of the same token comes later, being longer, and wins.
@@ -133,7 +135,6 @@ class _Drawer:
                 for name in names
             }
             self._stamp = _if_settled(stamp)
-        return True
 
 
 class Tokens:
