@@ -284,6 +284,10 @@ def test_every_kind_of_problem_is_found_with_its_place(run: Run, site: Path) -> 
     (site / "content/plants/broken/entry.yaml").write_text("title: a\ntags: [\n")
     (site / "content/plants/tomato.yaml").write_text("title: the other tomato\n")
     (site / "content/beds/manifest.yaml").write_text("id: one\nname: Beds\n")
+    (site / "content/tools").mkdir()
+    (site / "content/tools/manifest.yaml").write_text(
+        "id: 77\nname: Tools\nbubble:\n  exposed: true\n  fields: {a: nonsense}\n"
+    )
     (site / "plugins/bad").mkdir(parents=True)
     (site / "plugins/bad/plugin.py").write_text("\nimport no_such_module\n")
     (site / "tokens/entries" / ("b" * 64)).mkdir(parents=True)
@@ -295,6 +299,7 @@ def test_every_kind_of_problem_is_found_with_its_place(run: Run, site: Path) -> 
     for start in (
         "content/beds/manifest.yaml: id must be a positive integer",
         "content/plants/broken/entry.yaml:",
+        "content/tools/manifest.yaml: bubble.fields",
         "content/plants/tomato",
         "flatdata.yaml: pord: unknown setting",
         "plugins/bad/plugin.py:2: not loaded: ModuleNotFoundError",

@@ -22,12 +22,16 @@ def check_command(root: Path) -> None:
     Prints a line for each, 'path:line: reason', and exits with 1 if there is any. A problem never keeps the
     rest of the site from being served: a file that cannot be read is passed over until it is mended.
     """
-    from flatdata.site import Site  # takes long to import
+    from flatdata.dialects.bubble.types import read_catalogue  # these take long to import
+    from flatdata.index.words import analyse
+    from flatdata.site import Site
 
     settings, found = _settings_and_problems(root)
     with Site.open(root, settings, keeper="inline") as site:
         found.extend(site.problems())
         found.extend(map(_of_manifest, site.sources.problems()))
+        for problem in read_catalogue(site.sources.all(), analyse).problems:
+            found.append(Problem(_manifest_path(problem.slug), f"{problem.field} {problem.reason}"))
         found.extend(site.tokens.problems())
         found.extend(site.plugins.problems)
     lines = sorted({_line(problem) for problem in found})
@@ -49,8 +53,11 @@ def _settings_and_problems(root: Path) -> tuple[Settings, list[Problem]]:
 
 
 def _of_manifest(problem: ManifestProblem) -> Problem:
-    path = f"content/{problem.slug}/{MANIFEST}.yaml"
-    return Problem(path, f"{problem.field} must be {problem.expected}")
+    return Problem(_manifest_path(problem.slug), f"{problem.field} must be {problem.expected}")
+
+
+def _manifest_path(slug: str) -> str:
+    return f"content/{slug}/{MANIFEST}.yaml"
 
 
 def _line(problem: Problem) -> str:
