@@ -11,6 +11,7 @@ from flask import Request, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from flatdata.access.privacy import Grants
+from flatdata.answers import Answer
 from flatdata.dialects.bubble import errors
 from flatdata.dialects.bubble.bodies import parse_object, read_body
 from flatdata.dialects.bubble.bulk import create_lines
@@ -65,7 +66,7 @@ class Call:
 
 def json_response(body: bytes, status: int = 200) -> Response:
     """An answer with a JSON body, and the usual words for its status: clients show them (§5.4)."""
-    return Response(body, f"{status} {HTTPStatus(status).phrase}", content_type=JSON)
+    return Answer(body, f"{status} {HTTPStatus(status).phrase}", content_type=JSON)
 
 
 def no_content() -> Response:
