@@ -209,9 +209,11 @@ class Bubble:
                 constraints.append(_constraint(test.field, "greater than", test.value - 1))
             else:
                 constraints.append(_constraint(test.field, self._operators[test.comparison], test.value))
+        sort = question.sort
         if question.words:
             constraints.append(_constraint("_all", "text contains", " ".join(question.words)))
-        return self.search(constraints, question.sort, question.offset, question.limit)
+            sort = sort or ("_relevance", True)
+        return self.search(constraints, sort, question.offset, question.limit)
 
     def search(
         self,
@@ -234,7 +236,8 @@ class Bubble:
         if question.name is not None:
             return Found((response["_id"],))
         total = response["cursor"] + response["count"] + response["remaining"]
-        return Found(tuple(thing["_id"] for thing in response["results"]), total)
+        names = tuple(thing["_id"] for thing in response["results"])
+        return Found(names, total, ranked=bool(question.words) and question.sort is None)
 
     def create(self, film: Film, run: str) -> Request:
         """`POST /obj/<type>`; the server names the thing."""

@@ -128,7 +128,7 @@ LINES: Final = (
     Line("GET one entry", _one_film, 1.5, (8,)),
     Line("filtered list: director equal, year at least", _director_and_year, 2.5, (8,)),
     Line("`contains` in a 40-word text", _contains, 2.5, (8,)),
-    Line("full text, two words", _two_words, 5.0),
+    Line("full text, two words, ranked", _two_words, 5.0),
     Line("sort of all by a number", _sorted_by("rating"), 5.0),
     Line("sort of all by text", _sorted_by("title"), 5.0),
     Line("page 2,000 of a sort (beyond 80 % of all)", _far_page, 5.0),

@@ -170,7 +170,12 @@ def start(
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Server:
-    """Start a server that will listen on `port`; what it writes goes to the file `log`."""
+    """Start a server that will listen on `port`; what it writes goes to the file `log`.
+
+    Python keeps its bytecode, as it does unless it is told otherwise: without, each process would compile
+    each module at each start.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with log.open("ab") as output:
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -178,7 +183,7 @@ def start(
             stderr=output,
             stdin=subprocess.DEVNULL,
             cwd=cwd,
-            env={**os.environ, **(environment or {})},
+            env={**kept, **(environment or {})},
             start_new_session=True,
         )
     return Server(name, process, (HOST, port), log)

@@ -7,10 +7,12 @@ anything is timed.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Literal
 
 from flatdata.index.words import analyse
@@ -50,7 +52,8 @@ class Question:
     Attributes:
         name: of one film; then nothing else is looked at.
         tests: conditions that must all hold.
-        words: words that must all occur somewhere in the film, stemmed.
+        words: words that must all occur somewhere in the film, stemmed; those that fit best come first where
+            the API can do that.
         sort: a field, and whether it descends.
         groups: a field by which the films are put into groups, of which a page of `limit` is wanted, with
             all films in them; or
@@ -72,12 +75,14 @@ class Found:
     """What a server answered.
 
     `names` are those of the films, in order; `total` counts all matches, where the API says it; `groups` are
-    the films, or their number, for each value of the field asked for.
+    the films, or their number, for each value of the field asked for; `ranked` says that the films come by
+    BM25, the best first.
     """
 
     names: tuple[str, ...] = ()
     total: int | None = None
     groups: Mapping[str, int] | None = None
+    ranked: bool = False
 
 
 class WrongAnswer(Exception):
@@ -117,10 +122,12 @@ class Films:
     def _stems(self, name: str) -> frozenset[str]:
         if name not in self._words:
             film = self.by_name[name]
-            texts = (film[field] for field in WORD_FIELDS)
-            joined = " ".join(text if isinstance(text, str) else " ".join(text) for text in texts)
-            self._words[name] = frozenset(analyse(joined))
+            self._words[name] = frozenset(analyse(" ".join(_texts(film))))
         return self._words[name]
+
+    @cached_property
+    def _average_length(self) -> float:
+        return sum(map(_length, self.by_name.values())) / len(self)
 
     # --- checking ---------------------------------------------------------------------------------------
 
@@ -143,12 +150,27 @@ class Films:
             raise WrongAnswer(f"{question}: {sorted(strangers)[:3]} do not belong there")
         if question.sort is not None:
             self._check_order(question, found.names, names)
+        if found.ranked:
+            self._check_ranks(question, found.names, names)
 
     def _check_order(self, question: Question, given: Sequence[str], names: list[str]) -> None:
         field, descending = question.sort or ("", False)
         values = sorted((self.by_name[name][field] for name in names), reverse=descending)
         wanted = values[question.offset : question.offset + question.limit]
         _same("the order", [self.by_name[name][field] for name in given], wanted)
+
+    def _check_ranks(self, question: Question, given: Sequence[str], names: list[str]) -> None:
+        scores = dict.fromkeys(names, 0.0)
+        for stem in {stem for word in question.words for stem in analyse(word)}:
+            having = sum(stem in self._stems(name) for name in self.by_name)
+            weight = math.log(1 + (len(self) - having + 0.5) / (having + 0.5))
+            for name in names:
+                film = self.by_name[name]
+                often = sum(analyse(text).count(stem) for text in _texts(film))
+                length = _length(film) / self._average_length
+                scores[name] += weight * often * 2.2 / (often + 1.2 * (0.25 + 0.75 * length))
+        best = sorted(scores.values(), reverse=True)[question.offset : question.offset + question.limit]
+        _same("the scores", [round(scores[name], 6) for name in given], [round(each, 6) for each in best])
 
     def _check_groups(self, question: Question, found: Found, names: list[str]) -> None:
         groups = found.groups or {}
@@ -158,6 +180,16 @@ class Films:
         _same("the number of groups", len(groups), wanted)
         for value, count in groups.items():
             _same(f"the group {value}", count, counts[value])
+
+
+def _texts(film: Film) -> list[str]:
+    """The texts that a search for words looks at."""
+    values = [film[field] for field in WORD_FIELDS]
+    return [text for value in values for text in ([value] if isinstance(value, str) else value)]
+
+
+def _length(film: Film) -> int:
+    return sum(map(len, _texts(film)))
 
 
 def _same(what: str, given: object, wanted: object) -> None:

@@ -6,33 +6,32 @@ worker makes its own application (`flatdata.app.create_app_from_environment`).
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import re
 import socket
 import sys
 import threading
 import time
 from dataclasses import replace
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Final, Never, TextIO
 
 import msgspec
-from granian import Granian
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from tqdm import tqdm
 
 from flatdata.index.status import READING, READY, KeeperStatus, StatusFile
 from flatdata.index.supervisor import KeeperOptions, Supervisor
 from flatdata.requests import HEALTH
 from flatdata.settings import Settings, plain_settings
-from flatdata.site import NotASite
+from flatdata.store.errors import NotASite
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 THREADS: Final = 4
 """Requests that one worker answers at a time: more would only wait for each other."""
 _POLL_SECONDS: Final = 0.05
+_OK: Final = re.compile(rb"HTTP/1\.[01] 200 ")
+_STATUS_LINE_BYTES: Final = 64
 
 
 def run(settings: Settings, root: Path, out: TextIO | None = None) -> None:
@@ -76,6 +75,13 @@ def run(settings: Settings, root: Path, out: TextIO | None = None) -> None:
 
 
 def _serve(settings: Settings) -> None:
+    # Imported while the keeper is at work already.
+    import multiprocessing
+
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
     # Not fork: this process has threads, and a lock one of them holds would stay locked in the worker.
     multiprocessing.set_start_method("spawn", force=True)
     server = Granian(
@@ -98,11 +104,11 @@ def _serve(settings: Settings) -> None:
 def _tell(settings: Settings, root: Path, out: TextIO, started: float) -> None:
     """Show the progress of a first start on a terminal, then what was opened and how long that took."""
     file = StatusFile(root / ".flatdata")
-    bar: Any = None
+    bar: tqdm[Never] | None = None
     while (status := file.read()).phase != READY:
         if status.phase == READING and status.total and out.isatty():
             if bar is None:
-                bar = tqdm(total=status.total, desc="reading content", unit="files", file=out)
+                bar = _bar(status.total, out)
             bar.update(status.done - bar.n)
         time.sleep(_POLL_SECONDS)
     if bar is not None:
@@ -121,17 +127,21 @@ def _tell(settings: Settings, root: Path, out: TextIO, started: float) -> None:
         print(f"  {place}: {problem.reason}", file=out, flush=True)
 
 
+def _bar(total: int, out: TextIO) -> tqdm[Never]:
+    from tqdm import tqdm  # takes as long to import as a small site to open
+
+    return tqdm(total=total, desc="reading content", unit="files", file=out)
+
+
 def _answers(settings: Settings) -> bool:
     """Whether the server takes requests by now."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    connection = HTTPConnection(host, settings.port, timeout=1)
     try:
-        connection.request("GET", HEALTH)
-        return connection.getresponse().status == HTTPStatus.OK
-    except (OSError, HTTPException):
+        with socket.create_connection((host, settings.port), timeout=1) as connection:
+            connection.sendall(b"GET %s HTTP/1.0\r\n\r\n" % HEALTH.encode())
+            return _OK.match(connection.recv(_STATUS_LINE_BYTES)) is not None
+    except OSError:
         return False
-    finally:
-        connection.close()
 
 
 def _free_port(host: str) -> int:

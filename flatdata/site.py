@@ -15,11 +15,11 @@ from typing import Any, Final, Literal
 from flatdata.access.tokens import Tokens
 from flatdata.errors import FlatdataError
 from flatdata.index.index import Index
-from flatdata.index.keeper import REBUILD_REQUEST, Keeper
-from flatdata.index.status import READY, KeeperStatus, StatusFile
+from flatdata.index.status import READY, REBUILD_REQUEST, KeeperStatus, StatusFile
 from flatdata.index.supervisor import KeeperOptions, Supervisor, keeper_lock
 from flatdata.plugins import Plugins
 from flatdata.settings import Settings
+from flatdata.store.errors import NotASite
 from flatdata.store.scan import Problem
 from flatdata.store.sources import Sources
 from flatdata.store.store import Store
@@ -30,14 +30,6 @@ _POLL_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 0.5
 
 logger = logging.getLogger("flatdata.site")
-
-
-class NotASite(FlatdataError):
-    """The folder has no `content/`."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(f"{root} is not a site: it has no content/ folder")
-        self.root = root
 
 
 class SiteBusy(FlatdataError):
@@ -94,7 +86,7 @@ class Site:
         if keeper == "process":
             self._supervisor = Supervisor(self.root, self._keeper_options(), self._tick)
             self._supervisor.start()
-            self._loading = threading.Thread(target=self._load_when_ready, name="loading", daemon=True)
+            self._loading = threading.Thread(target=self._load_uncollected, name="loading", daemon=True)
             self._loading.start()
             return
         if keeper == "inline":
@@ -112,6 +104,8 @@ class Site:
         )
 
     def _keep_inline(self) -> None:
+        from flatdata.index.keeper import Keeper  # a process that serves is no keeper
+
         lock = keeper_lock(self.store.state_dir)
         if lock is None:
             return
@@ -123,6 +117,14 @@ class Site:
                 keeper.close()
         finally:
             os.close(lock)
+
+    def _load_uncollected(self) -> None:
+        # This process serves one site: what is loaded stays, and need not be looked at for garbage.
+        gc.disable()
+        try:
+            self._load_when_ready()
+        finally:
+            gc.enable()
 
     def _load_when_ready(self) -> None:
         """Load what the last keeper left while this one compares the files, then follow what it found."""
@@ -143,7 +145,6 @@ class Site:
                 loaded = False
                 self._closing.wait(_RETRY_SECONDS)
                 continue
-            # This process serves one site: what is loaded stays, and need not be looked at for garbage.
             gc.freeze()
             self._open()
 

@@ -7,14 +7,18 @@ its workers and the keeper, each in their processes, to be killed where a test i
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +28,12 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from flatdata.access.tokens import Tokens
 from flatdata.app import create_app
+from flatdata.index import keeper as keeper_module
 from flatdata.index.keeper import Keeper
 from flatdata.settings import load_settings
 from flatdata.site import Site
+
+pytest.register_assert_rewrite("served_site")
 
 WAIT_SECONDS = 20.0
 
@@ -73,11 +80,22 @@ class Server:
 
 
 def make_tokens(root: Path) -> dict[str, str]:
-    """A token of each kind, new in the site at `root`; those of row dialects are administrators'."""
+    """A token of each kind in the site at `root`; those of row dialects are administrators'."""
     (root / ".flatdata").mkdir(exist_ok=True)
+    tokens, folder = _tokens()
+    shutil.copytree(folder, root / "tokens", dirs_exist_ok=True)
+    return dict(tokens)
+
+
+@cache
+def _tokens() -> tuple[dict[str, str], Path]:
+    """The tokens of all sites, and a folder with their files: making them is a fifth of a short test."""
+    root = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, root)
+    (root / ".flatdata").mkdir()
     tokens = Tokens(root, root / ".flatdata")
     try:
-        return {
+        made = {
             "entries": tokens.create("entries"),
             "access": tokens.create("access"),
             "data-sources": tokens.create("data-sources", admin=True, organization_id=1, app_id=1),
@@ -86,6 +104,7 @@ def make_tokens(root: Path) -> dict[str, str]:
         }
     finally:
         tokens.close()
+    return made, root / "tokens"
 
 
 @pytest.fixture
@@ -102,6 +121,12 @@ class _QuietHandler(WSGIRequestHandler):
 
     def log(self, type: str, message: str, *args: Any) -> None:
         pass
+
+
+@pytest.fixture(autouse=True)
+def _keepers_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keeper in a thread looks every so often whether it is to end, and a test would wait for it."""
+    monkeypatch.setattr(keeper_module, "_TICK_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ The package is installed once, into pytest's cache.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -38,10 +39,13 @@ def node_folder(pytestconfig: pytest.Config) -> Path:
     """A folder from which node finds the client."""
     assert pytestconfig.cache is not None
     folder = pytestconfig.cache.mkdir("node")
-    if not (folder / "node_modules" / "@servicestack" / "client" / "package.json").is_file():
-        options = ["--prefix", str(folder), "--no-save", "--no-audit", "--no-fund"]
-        command = ["npm", "install", *options, PACKAGE]
-        subprocess.run(command, check=True, capture_output=True, timeout=300, env=ENVIRONMENT)
+    with open(folder / "lock", "w") as lock:
+        # Tests may run in several processes, and one of them is to install it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "node_modules" / "@servicestack" / "client" / "package.json").is_file():
+            options = ["--prefix", str(folder), "--no-save", "--no-audit", "--no-fund"]
+            command = ["npm", "install", *options, PACKAGE]
+            subprocess.run(command, check=True, capture_output=True, timeout=300, env=ENVIRONMENT)
     return folder
 
 

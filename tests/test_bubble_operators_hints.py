@@ -83,6 +83,8 @@ def said(hint: Hint, value: Any) -> bool | None:
     if isinstance(hint, Ranged):
         return (hint.exact or None) if in_range(hint, hint.index.key(value)) else False
     if isinstance(hint, Words):
+        if hint.odd is not None and set(hint.odd.index.keys(value)) & set(hint.odd.keys):
+            return None
         return (hint.exact or None) if set(cut(hint.stems)) <= stems_in(value) else False
     if isinstance(hint, NoHint):
         inner = said(hint.hint, value)

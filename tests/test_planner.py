@@ -11,135 +11,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sift_strategies import queries as sift_queries
+from query_strategies import ORDERS, RECORDS, TREES
 
-from flatdata.dialects.fliplet.fields import data_field
 from flatdata.index import collection, planner, structures
 from flatdata.index import index as index_module
 from flatdata.index.index import Index
-from flatdata.index.words import analyse
 from flatdata.query import php
-from flatdata.query.bubble import VALUELESS, Circle, bound, order_index, wanted
-from flatdata.query.bubble import operators as bubble_operators
-from flatdata.query.bubble_values import FieldType, read_value
 from flatdata.query.evaluate import matches
-from flatdata.query.php_index import SORT
-from flatdata.query.sift import SiftError, parse_where
-from flatdata.query.tree import ABSENT, All, AnyOf, Condition, Field, Node, Not, OrderBy, Query, Scope
+from flatdata.query.tree import ABSENT, All, Condition, Field, Node, OrderBy, Query, Scope
 from flatdata.store.entry import Entry, encode_json
 from flatdata.store.state import State
 
-VALUES: st.SearchStrategy[Any] = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-3, 12),
-    st.sampled_from([2**70, -(2**53) - 1, 2**53, 0.5, -0.0, 7.0, 1e300]),
-    st.sampled_from(
-        ["", " ", "a", "A", "ab", "Ab c", "10", "9", "1e1", " 7", "07", "7.0", "true", "ß", "日本", "x.y"]
-    ),
-    st.text(alphabet="ab1 Ä", max_size=6),
-    st.lists(st.sampled_from(["a", 1, None]), max_size=2),
-    st.fixed_dictionaries({"z": st.integers(0, 2)}),
-    st.sampled_from(["2019-01-01", "2019-01-01T10:00:00.000Z", "yes", "no"]),
-    st.fixed_dictionaries(
-        {"address": st.sampled_from(["a", "B"]), "lat": st.integers(0, 1), "lng": st.just(1)}
-    ),
-)
-FIELD_NAMES = ("f", "g")
-RECORDS = st.dictionaries(st.sampled_from(FIELD_NAMES), VALUES, max_size=2)
-FIELDS = {name: Field("data", name, lambda e, name=name: e.fields.get(name, ABSENT)) for name in FIELD_NAMES}
-OPERANDS = st.one_of(
-    st.sampled_from(
-        ["", "a", "ab", "b", "10", "7", "7.0", "0", "true", "false", "é", "[", "^a", "Ä", "2019-01-01"]
-    ),
-    VALUES.filter(lambda value: isinstance(value, str)),
-    st.lists(st.sampled_from(["a", "7", "", "12", "true", "0"]), max_size=3),
-    st.dictionaries(st.sampled_from("01"), st.sampled_from(["a", "7"]), max_size=2),
-)
-OPERATORS = sorted(
-    {id(row): row for table in (php.DOCUMENTED, php.LIVE) for row in table.values()}.values(), key=str
-)
-PHP: st.SearchStrategy[Node] = st.builds(
-    Condition, st.sampled_from(list(FIELDS.values())), st.sampled_from(OPERATORS), OPERANDS
-)
-
-
-def sift_condition(where: dict[str, Any]) -> Node | None:
-    """The tree of a filter of Fliplet's, None if it is refused."""
-    try:
-        return parse_where(where, data_field)
-    except SiftError:
-        return None
-
-
-SIFT: st.SearchStrategy[Node] = (
-    st.dictionaries(
-        st.sampled_from(["f", "g", "f.z", "g.0", "f.length"]), sift_queries, min_size=1, max_size=2
-    )
-    .map(sift_condition)
-    .filter(lambda node: node is not None)
-)
-BUBBLE_TYPES = [
-    FieldType(kind, many=many)
-    for kind in ("text", "number", "boolean", "date", "geographic_address", "user")
-    for many in (False, True)
-]
-
-
-def bubble_field(name: str) -> Field:
-    return Field("bubble", name, FIELDS[name].read)
-
-
-@st.composite
-def bubble_conditions(draw: st.DrawFn) -> Node:
-    """Any operator of any type of field, with an operand as a request would have it."""
-    field_type = draw(st.sampled_from(BUBBLE_TYPES))
-    name, operator = draw(st.sampled_from(sorted(bubble_operators(field_type, analyse).items())))
-    single = FieldType(field_type.kind)
-    if name in VALUELESS:
-        operand: Any = None
-    elif name in ("in", "not in"):
-        operand = tuple(
-            wanted(field_type, read_value(field_type, raw)) for raw in draw(st.lists(VALUES, max_size=3))
-        )
-    elif name == "geographic_search":
-        operand = Circle(
-            draw(st.sampled_from([0.0, 45.0])), 1.0, draw(st.sampled_from([0.0, 200.0, 30_000.0]))
-        )
-    elif "text contains" in name:
-        operand = tuple(analyse(draw(st.sampled_from(["a", "ab c", "the", "9"]))))
-    elif "contains" in name:
-        operand = wanted(single, draw(VALUES.map(lambda raw: read_value(single, raw))))
-    elif name in ("greater than", "less than"):
-        values = VALUES.map(lambda raw: read_value(field_type, raw)).filter(lambda value: value is not ABSENT)
-        operand = bound(field_type, draw(values))
-    else:
-        operand = wanted(field_type, draw(VALUES.map(lambda raw: read_value(field_type, raw))))
-    return Condition(bubble_field(draw(st.sampled_from(FIELD_NAMES))), operator, operand)
-
-
-CONDITIONS: st.SearchStrategy[Node] = st.one_of(PHP, SIFT, bubble_conditions())
-TREES = st.recursive(
-    CONDITIONS,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3).map(lambda parts: All(tuple(parts))),
-        st.lists(inner, max_size=3).map(lambda parts: AnyOf(tuple(parts))),
-        inner.map(Not),
-    ),
-    max_leaves=5,
-)
-ORDERS = st.lists(
-    st.one_of(
-        st.builds(OrderBy, st.sampled_from(list(FIELDS.values())), st.just(SORT), st.booleans()),
-        st.builds(
-            OrderBy,
-            st.sampled_from([bubble_field(name) for name in FIELD_NAMES]),
-            st.sampled_from([order_index(each) for each in BUBBLE_TYPES if not each.many]),
-            st.booleans(),
-        ),
-    ),
-    max_size=2,
-).map(tuple)
 QUERIES = st.tuples(TREES, ORDERS, st.integers(0, 5), st.none() | st.integers(0, 6))
 STEPS = st.lists(st.tuples(st.integers(0, 30), st.none() | RECORDS), max_size=12)
 

@@ -305,16 +305,16 @@ def test_an_unreadable_folder_keeps_what_is_known_of_it(
     neighbours(site_dir)
     keeper = Keeper(site_dir)
     keeper.prepare(watch=False)
-    real = {"scandir": os.scandir, "lstat": os.lstat}
+    real = {"open": os.open, "lstat": os.lstat}
 
-    def refuse(name: str, path: str) -> object:
-        if "/odd" in str(path) and (name == "scandir" or "/odd/" in str(path)):
+    def refuse(name: str, path: str, *rest: int) -> object:
+        if "/odd" in str(path) and (name == "open" or "/odd/" in str(path)):
             raise PermissionError(13, "Permission denied", path)
-        return real[name](path)
+        return real[name](path, *rest)
 
     with monkeypatch.context() as patch:
         for name in real:
-            patch.setattr(scan_module.os, name, lambda path, name=name: refuse(name, path))
+            patch.setattr(scan_module.os, name, lambda path, *rest, name=name: refuse(name, path, *rest))
         write(site_dir, "plain.yaml", "title: changed\n")
         assert keeper.compare() == 1
         assert set(keeper.store.state.entries) == set(NEIGHBOURS)

@@ -14,19 +14,25 @@ from typing import NoReturn
 import click
 
 from flatdata import __version__
-from flatdata.cli.check import check_command
 from flatdata.cli.failures import failure_line, failure_status
-from flatdata.cli.groups import show_help_without_command
-from flatdata.cli.index import index_commands
-from flatdata.cli.init import init_command
-from flatdata.cli.serve import serve_command
-from flatdata.cli.source import source_commands
-from flatdata.cli.token import token_commands
+from flatdata.cli.groups import CommandsByName, show_help_without_command
 from flatdata.errors import FlatdataError
+
+
+class _Commands(CommandsByName):
+    places = {  # noqa: RUF012 - never changed
+        "init": ("flatdata.cli.init", "init_command"),
+        "serve": ("flatdata.cli.serve", "serve_command"),
+        "token": ("flatdata.cli.token", "token_commands"),
+        "source": ("flatdata.cli.source", "source_commands"),
+        "check": ("flatdata.cli.check", "check_command"),
+        "index": ("flatdata.cli.index", "index_commands"),
+    }
 
 
 @click.group(
     "flatdata",
+    cls=_Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -49,17 +55,6 @@ def flatdata_commands(context: click.Context) -> None:
     if context.invoked_subcommand != "serve":
         # What is wrong with a site is the output of `check`; other commands have no log.
         logging.getLogger("flatdata").addHandler(logging.NullHandler())
-
-
-for _command in (
-    init_command,
-    serve_command,
-    token_commands,
-    source_commands,
-    check_command,
-    index_commands,
-):
-    flatdata_commands.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -35,8 +35,9 @@ def help_texts(
     context = click.Context(command, info_name=name, parent=parent, **settings)
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
-        for word, inner in sorted(command.commands.items()):
-            yield from help_texts(inner, word, context)
+        for word in command.list_commands(context):
+            if (inner := command.get_command(context, word)) is not None:
+                yield from help_texts(inner, word, context)
 
 
 def plugins_page() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,10 +11,32 @@ from typing import Any, TypeVar
 import click
 
 from flatdata.cli.failures import MISUSED
-from flatdata.query.tree import Json
 from flatdata.settings import Settings, load_settings
+from flatdata.store.storable import Json
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class CommandsByName(click.Group):
+    """A group whose commands are imported when they are asked for: no command waits for the others' parts.
+
+    Subclasses name them.
+    """
+
+    places: Mapping[str, tuple[str, str]]
+    """Where each command is: a module, and its name there."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, in order."""
+        return sorted(self.places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, None if there is none."""
+        if cmd_name not in self.places:
+            return None
+        module, name = self.places[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
 
 
 def show_help_without_command(context: click.Context) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from flatdata.cli.development import development_tokens, examples
 from flatdata.cli.groups import root_option, settings_of
 
 
@@ -34,5 +33,7 @@ def serve_command(
 
     settings = settings_of(root, {"host": host, "port": port, "workers": workers})
     if dev_tokens:
+        from flatdata.cli.development import development_tokens, examples
+
         click.echo(examples(root, settings, development_tokens(root)))
     run(settings, root)

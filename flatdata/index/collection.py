@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pyroaring import BitMap
 
 from flatdata.errors import FlatdataError
-from flatdata.index.structures import Postings, SortedList
-from flatdata.query.tree import Field, KeyIndex, OrderIndex
+from flatdata.index.postings import Postings
+from flatdata.index.structures import SortedList
+from flatdata.index.tables import Sizes
+from flatdata.query.tree import Field, KeyIndex, OrderIndex, SizeIndex
 from flatdata.store.entry import Entry
 
-_CHUNK: Final = 500
+_CHUNK: Final = 200
 MOST_STRUCTURES: Final = 64
 """Structures that one collection keeps; a query uses a handful."""
 BULK: Final = 2_000
@@ -26,8 +29,8 @@ BULK: Final = 2_000
 
 BY_SLUG: Final = "slug"
 
-Structure = Postings | SortedList
-Key = tuple[Field, KeyIndex | OrderIndex] | str
+Structure = Postings | SortedList | Sizes
+Key = tuple[Field, KeyIndex | OrderIndex | SizeIndex] | str
 """What a structure is over: a field and a kind of index, or `BY_SLUG`."""
 _Journal = list[tuple[Entry | None, Entry | None]]
 
@@ -76,9 +79,14 @@ class Collection:
                 if missing:
                     self._make(missing)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether there are so many structures that `build` has to be told what is used."""
+        return len(self._structures) > MOST_STRUCTURES
+
     def _use(self, wanted: Iterable[Key]) -> None:
         """Put structures last in line, and let go of those first in line where there are too many."""
-        if len(self._structures) <= MOST_STRUCTURES:
+        if not self.crowded:
             return
         with self._lock:
             kept = 0
@@ -103,6 +111,13 @@ class Collection:
             raise NotBuilt
         return found
 
+    def sizes(self, key: Key) -> Sizes:
+        """The sizes of a field. Raises NotBuilt. Under the lock."""
+        found = self._structures.get(key)
+        if not isinstance(found, Sizes):
+            raise NotBuilt
+        return found
+
     def _make(self, keys: list[Key]) -> None:
         made = {key: _structure(key) for key in keys}
         journal: _Journal = []
@@ -115,6 +130,8 @@ class Collection:
                 with _held(chunk):
                     for structure in made.values():
                         structure.collect(chunk)
+                # Building may take a second: let requests have the interpreter that wait for it.
+                time.sleep(0)
             for structure in made.values():
                 structure.finish()
         except BaseException:
@@ -137,7 +154,9 @@ def _structure(key: Key) -> Structure:
     if key == BY_SLUG or isinstance(key, str):
         return SortedList(_slug)
     field, index = key
-    return Postings(field, index) if isinstance(index, KeyIndex) else SortedList.over(field, index)
+    if isinstance(index, KeyIndex):
+        return Postings(field, index)
+    return Sizes(field, index) if isinstance(index, SizeIndex) else SortedList.over(field, index)
 
 
 @contextlib.contextmanager

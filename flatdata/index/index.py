@@ -9,27 +9,32 @@ are handed to the evaluator afterwards, without the lock: they are immutable, so
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from pyroaring import BitMap
 
-from flatdata.index.collection import BY_SLUG, Collection, Key, NotBuilt
+from flatdata.index.collection import Collection, Key, NotBuilt
+from flatdata.index.grouping import Group, Grouping, grouped
+from flatdata.index.ordering import Ordering
 from flatdata.index.planner import Plan, compile_tree
-from flatdata.index.structures import SortedList
+from flatdata.index.ranking import Measured, Ranking
 from flatdata.index.words import Words
 from flatdata.query.evaluate import matches
-from flatdata.query.tree import OrderBy, Query, Scope
+from flatdata.query.tree import Field, KeyIndex, Node, Query, Relevance, Scope
 from flatdata.store.entry import Entry
 from flatdata.store.paths import MANIFEST, join
 from flatdata.store.state import State
 
+__all__ = ["SMALL", "Group", "Index", "Result"]
+
 SMALL: Final = 48
 """A collection of fewer entries is gone through one by one: structures would cost more than they save."""
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +111,12 @@ class Index:
 
         Entries come in the wanted order, ties and unordered ones by slug. The total is exact.
         """
-        scope = query.scope
-        if scope.min_depth == scope.max_depth == 1:
-            size = len(self._state.folders.get(scope.slug, ()))
-            if size >= SMALL:
-                return self._search_collection(query, scope.slug)
-        return self._search_some(query, list(self._matching(query, scope)))
+        if self._is_large(query.scope):
+            return self._search_collection(query, query.scope.slug)
+        found = list(self._matching(query, query.scope))
+        if query.relevance is not None:
+            return self._rank_some(query, query.relevance, found)
+        return self._search_some(query, found)
 
     def _matching(self, query: Query, scope: Scope) -> Iterator[Entry]:
         for slug in self._folders(scope):
@@ -149,46 +154,87 @@ class Index:
     def _search_collection(self, query: Query, slug: str) -> Result:
         collection = self._collection(slug)
         plan = compile_tree(query.where)
-        order: list[Key] = [(step.field, step.index) for step in query.order] or [BY_SLUG]
+        if query.relevance is not None:
+            return self._rank_collection(query, query.relevance, collection, plan)
+        ordering = Ordering(collection, query.order)
+        if not query.total and query.limit is not None:
+            first = self._first(query, collection, plan, ordering)
+            if first is not None:
+                return first
+        return self._with_wanted(
+            query.where, collection, plan, ordering.keys, lambda wanted: _page(query, ordering, wanted)
+        )
+
+    # --- ranking --------------------------------------------------------------------------------------
+
+    def _rank_collection(
+        self, query: Query, relevance: Relevance, collection: Collection, plan: Plan
+    ) -> Result:
+        ranking = Ranking(relevance)
+        measured = self._with_wanted(
+            query.where,
+            collection,
+            plan,
+            ranking.needs(),
+            lambda wanted: ranking.measure(collection, self._words, wanted),
+        )
+        return _ranked(query, relevance, measured)
+
+    def _rank_some(self, query: Query, relevance: Relevance, found: list[Entry]) -> Result:
+        """The same for entries that were gathered one by one: the documents are all of the scope."""
+        members = list(self._matching(Query(query.scope), query.scope))
+        return _ranked(query, relevance, Ranking(relevance).count(members, found))
+
+    # --- finding --------------------------------------------------------------------------------------
+
+    def _with_wanted(
+        self, where: Node, collection: Collection, plan: Plan, others: list[Key], act: Callable[[BitMap], _T]
+    ) -> _T:
+        """What `act` makes of the matching members, under the lock, with all structures at hand."""
         verdicts: dict[Entry, bool] = {}
-        first_page = not query.total and query.limit is not None
+        missing = collection.crowded
         while True:
-            collection.build([*plan.keys(), *order])
+            if missing:
+                collection.build([*_needs(plan), *others])
             self._words.refresh()
             try:
-                if first_page:
-                    found_first = self._first(query, collection, plan, order)
-                    if found_first is not None:
-                        return found_first
-                    first_page = False
                 with self._state.lock:
-                    sets = plan.resolve(collection, self._words, collection.members)
-                    if len(sets.sure) == len(sets.possible):
-                        return self._page(query, collection, order, sets.sure)
-                    undecided = [collection.entries[num] for num in sets.possible - sets.sure]
+                    plan.bind(collection)
+                    sets = plan.resolve(self._words, collection.members)
+                    if sets.sure is sets.possible or len(sets.sure) == len(sets.possible):
+                        return act(sets.sure)
+                    undecided = [collection.entries[num] for num in (sets.possible - sets.sure).to_array()]
                     unknown = [entry for entry in undecided if entry not in verdicts]
                     if not unknown:
                         found = BitMap([entry.num for entry in undecided if verdicts[entry]])
-                        return self._page(query, collection, order, sets.sure | found)
+                        return act(sets.sure | found)
             except NotBuilt:
+                missing = True
                 continue
             # Without the lock: this may take long, and what changes meanwhile is asked about once more.
             for entry in unknown:
-                verdicts[entry] = matches(query.where, entry)
+                verdicts[entry] = matches(where, entry)
 
-    def _first(self, query: Query, collection: Collection, plan: Plan, order: list[Key]) -> Result | None:
+    def _first(self, query: Query, collection: Collection, plan: Plan, ordering: Ordering) -> Result | None:
         """The page, where looking at a few more candidates than it holds is enough; without a total."""
         needed = query.offset + (query.limit or 0)
         looked_at = 2 * needed + 64
-        with self._state.lock:
-            sets = plan.resolve(collection, self._words, collection.members)
-            if len(sets.sure) == len(sets.possible):
-                return self._page(query, collection, order, sets.sure)
-            head = Query(query.scope, order=query.order, limit=looked_at)
-            candidates = self._page(head, collection, order, sets.possible).entries
-            undecided = sets.possible - sets.sure
-            whole = len(sets.possible) <= looked_at
-            unsure = [entry.num in undecided for entry in candidates]
+        if collection.crowded:
+            collection.build([*_needs(plan), *ordering.keys])
+        self._words.refresh()
+        try:
+            with self._state.lock:
+                plan.bind(collection)
+                sets = plan.resolve(self._words, collection.members)
+                if len(sets.sure) == len(sets.possible):
+                    return _page(query, ordering, sets.sure)
+                candidates = ordering.page(sets.possible, 0, looked_at)
+                undecided = sets.possible - sets.sure
+                whole = len(sets.possible) <= looked_at
+                unsure = [entry.num in undecided for entry in candidates]
+        except NotBuilt:
+            collection.build([*_needs(plan), *ordering.keys])
+            return self._first(query, collection, plan, ordering)
         found: list[Entry] = []
         for entry, is_unsure in zip(candidates, unsure, strict=True):
             if not is_unsure or matches(query.where, entry):
@@ -199,40 +245,70 @@ class Index:
             return None
         return Result(found[query.offset : needed], -1)
 
-    def _page(self, query: Query, collection: Collection, order: list[Key], wanted: BitMap) -> Result:
-        lists = [collection.sorted(key) for key in order]
-        total = len(wanted)
-        offset = query.offset
-        limit = max(0, total - offset if query.limit is None else min(query.limit, total - offset))
-        if not limit:
-            return Result([], total)
-        entries = collection.entries
-        descending = bool(query.order) and query.order[0].descending
-        if len(lists) == 1 and total == len(lists[0]):
-            return Result([entries[num] for num in lists[0].page(offset, limit, descending)], total)
-        if not query.order and offset + limit <= 64 and total <= 4_096:
-            first = heapq.nsmallest(offset + limit, [entries[num] for num in wanted], key=_slug)
-            return Result(first[offset:], total)
-        ordered = _in_order(query.order, lists, wanted, entries, descending, offset + limit)
-        return Result(list(islice(ordered, offset, offset + limit)), total)
+    # --- grouping -------------------------------------------------------------------------------------
+
+    def groups(
+        self,
+        query: Query,
+        field: Field,
+        index: KeyIndex,
+        *,
+        offset: int = 0,
+        limit: int | None = None,
+        members: bool = True,
+    ) -> list[Group]:
+        """The entries that `query` finds, in groups by the key that `index` has for their values.
+
+        Args:
+            query: scope, conditions and order; its page and total are not looked at.
+            field: whose value decides.
+            index: yields exactly one key for each value, `ABSENT` included.
+            offset: so many groups are passed over.
+            limit: and at most so many come after them; None is all.
+            members: whether the groups' entries are wanted, in the query's order.
+
+        Returns:
+            The groups in order of first appearance under the query's order.
+        """
+        stop = None if limit is None else offset + limit
+        scope = query.scope
+        if not self._is_large(scope):
+            found = self.search(Query(scope, query.where, query.order, total=False)).entries
+            return grouped(found, field, index, offset, stop, members)
+        collection = self._collection(scope.slug)
+        ordering = Ordering(collection, query.order)
+        grouping = Grouping(collection, ordering, field, index, members=members)
+        gathered = self._with_wanted(
+            query.where,
+            collection,
+            compile_tree(query.where),
+            [*ordering.keys, (field, index)],
+            lambda wanted: grouping.gather(wanted, offset, stop),
+        )
+        return gathered.groups()
+
+    def _is_large(self, scope: Scope) -> bool:
+        """Whether a scope is one collection that is worth structures."""
+        if scope.min_depth != 1 or scope.max_depth != 1:
+            return False
+        return len(self._state.folders.get(scope.slug, ())) >= SMALL
 
 
-def _in_order(
-    order: tuple[OrderBy, ...],
-    lists: list[SortedList],
-    wanted: BitMap,
-    entries: dict[int, Entry],
-    descending: bool,
-    needed: int,
-) -> Iterator[Entry]:
-    for group in lists[0].groups(wanted, descending, needed):
-        if len(group) == 1:
-            yield entries[group[0]]
-            continue
-        tied = sorted((entries[num] for num in group), key=_slug)
-        for step, listed in reversed(list(zip(order[1:], lists[1:], strict=True))):
-            tied.sort(key=lambda entry, of=listed.key_of: of(entry.num), reverse=step.descending)  # type: ignore[misc]
-        yield from tied
+def _needs(plan: Plan) -> list[Key]:
+    keys: list[Key] = []
+    plan.keys(keys)
+    return keys
+
+
+def _ranked(query: Query, relevance: Relevance, measured: Measured) -> Result:
+    page = measured.page(query.order, query.offset, query.limit, descending=relevance.descending)
+    return Result(page, len(measured.entries))
+
+
+def _page(query: Query, ordering: Ordering, wanted: BitMap) -> Result:
+    total = len(wanted)
+    limit = total if query.limit is None else query.limit
+    return Result(ordering.page(wanted, query.offset, limit), total)
 
 
 def _slug(entry: Entry) -> str:

@@ -11,7 +11,6 @@ the lock `.flatdata/keeper.lock`; it dies with its holder, and the next supervis
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import queue
@@ -20,19 +19,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flatdata.index.status import (
     COMPARING,
     READING,
     READY,
+    REBUILD_REQUEST,
     STOPPED,
     KeeperStatus,
     ProblemReport,
     StatusFile,
 )
 from flatdata.index.watching import OVERFLOW, Hint, Watcher
-from flatdata.index.words_writer import WordsWriter
 from flatdata.store.catalogue import write_catalogue
 from flatdata.store.codec import CodecError
 from flatdata.store.disk import Found, Image
@@ -42,18 +41,22 @@ from flatdata.store.planning import forms_to_check
 from flatdata.store.scan import Problem, Scan, entry_of
 from flatdata.store.store import Parsed, Store
 
-_CHUNK: Final = 500
-"""Files taken in under one hold of the write lock."""
+if TYPE_CHECKING:
+    from flatdata.index.words_writer import WordsWriter
+
+_CHUNK: Final = 100
+"""Files taken in under one hold of the write lock, as one record. More would keep writers waiting, and the
+requests of processes that follow."""
 _QUIET_SECONDS: Final = 0.005
 _GATHER_SECONDS: Final = 0.05
 _TICK_SECONDS: Final = 0.2
 _MANY_HINTS: Final = 400
-"""From so many changed paths on, comparing everything is cheaper."""
+_MANY_OF: Final = 3
+"""More changed paths than that, and than a third of all entries: comparing everything is cheaper."""
 _CATALOGUE_SECONDS: Final = 10.0
 _PARTIAL_COMPARE_SECONDS: Final = 2.0
 _ODD_COMPARE_SECONDS: Final = 0.2
 _PAUSE_SECONDS: Final = 1.0
-REBUILD_REQUEST: Final = "rebuild"
 
 logger = logging.getLogger("flatdata.keeper")
 
@@ -126,7 +129,7 @@ class Keeper:
         if not self._load():
             self._read_everything()
         if watch:
-            self._watcher = Watcher(self.store.tree.root, len(self.store.state.folders))
+            self._watcher = Watcher(self.store.tree.root)
         self.compare()
         if self.store.log.head() != self._catalogue_position:
             self._write_catalogue()
@@ -155,19 +158,15 @@ class Keeper:
         self.status.done, self.status.total = 0, len(scan.found)
         entries: list[Entry] = []
         told = time.monotonic()
-        gc.disable()
-        try:
-            for slug, found in scan.found.items():
-                image = self._read(slug, found)
-                if isinstance(image, Image):
-                    entries.append(entry_of(slug, found, image))
-                    self._inodes[slug] = (found.mtime_ns, found.inode)
-                self.status.done += 1
-                if time.monotonic() - told > _TICK_SECONDS:
-                    told = time.monotonic()
-                    self._tell(READING)
-        finally:
-            gc.enable()
+        for slug, found in scan.found.items():
+            image = self._read(slug, found)
+            if isinstance(image, Image):
+                entries.append(entry_of(slug, found, image))
+                self._inodes[slug] = (found.mtime_ns, found.inode)
+            self.status.done += 1
+            if time.monotonic() - told > _TICK_SECONDS:
+                told = time.monotonic()
+                self._tell(READING)
         self.store.load(entries, position, seq, high_water)
 
     def _tell(self, phase: str) -> None:
@@ -199,7 +198,8 @@ class Keeper:
         Gives the number of entries that changed.
         """
         self.store.follow()
-        scan = Scan(self.store.tree).walk(slug)
+        # Folders are watched just before they are listed: what happens later is hinted at.
+        scan = Scan(self.store.tree, self._watcher.watch if self._watcher is not None else None).walk(slug)
         if slug and (found := self._find(slug)) is not None:
             scan.found[slug] = found
         self._report_passed_over(slug, scan.problems)
@@ -216,12 +216,18 @@ class Keeper:
             del self._broken[known]
         return self.take_in(changed)
 
-    def _find(self, slug: str) -> Found | None:
-        """The file of an entry; none where a link is on its way, or where it cannot be looked at."""
+    def _find(self, slug: str, plain: set[str] | None = None) -> Found | None:
+        """The file of an entry; none where a link is on its way, or where it cannot be looked at.
+
+        `plain` holds folders that were just seen to have no link on their way, and is added to.
+        """
         forms = forms_to_check(slug)
-        path = self.store.tree.file(slug, forms[-1])
-        if os.path.realpath(os.path.dirname(path)) != os.path.dirname(path):
-            return None
+        folder = os.path.dirname(self.store.tree.file(slug, forms[-1]))
+        if plain is None or folder not in plain:
+            if os.path.realpath(folder) != folder:
+                return None
+            if plain is not None:
+                plain.add(folder)
         return self.store.disk.find(slug, forms)
 
     def _report_passed_over(self, slug: str, problems: list[Problem]) -> None:
@@ -252,11 +258,13 @@ class Keeper:
         """Read the files of `slugs` and record those that changed; gives how many did."""
         listed = list(dict.fromkeys(slugs))
         changed = 0
+        plain: set[str] = set()
         for start in range(0, len(listed), _CHUNK):
             parsed: dict[str, Parsed] = {}
             stale: list[str] = []
+            plain.clear()
             for slug in listed[start : start + _CHUNK]:
-                found = self._find(slug)
+                found = self._find(slug, plain)
                 if found is None:
                     self._broken.pop(slug, None)
                     self._inodes.pop(slug, None)
@@ -269,6 +277,8 @@ class Keeper:
                     self._inodes[slug] = (found.mtime_ns, found.inode)
                     stale.append(slug)
             if stale:
+                if self._words is not None:
+                    self._words.give_way()
                 changed += self.store.ingest(stale, parsed)
                 self._odd = self._odd or self._are_contested(stale)
         return changed
@@ -315,6 +325,8 @@ class Keeper:
 
     def run(self, stop: threading.Event) -> None:
         """Keep the site in step until `stop` is set; call `prepare` first."""
+        from flatdata.index.words_writer import WordsWriter  # Whoosh is not needed to open a site
+
         self._words = WordsWriter(self.store.state_dir / "index" / "words", self.store)
         self._words.start()
         self._clock = _Clock()
@@ -338,7 +350,7 @@ class Keeper:
             self._tell(READY)
         if self._watcher is not None and self._watcher.is_stale():
             self._watcher.close()
-            self._watcher = Watcher(self.store.tree.root, len(self.store.state.folders))
+            self._watcher = Watcher(self.store.tree.root)
             self._lost = True
         if self._rebuild_requested():
             self.rebuild()
@@ -390,7 +402,8 @@ class Keeper:
         paths = set(hints)
         if (OVERFLOW, True) in paths:
             logger.warning("the system lost file events; comparing everything")
-        if len(paths) > _MANY_HINTS or (OVERFLOW, True) in paths:
+        many = max(_MANY_HINTS, len(self.store.state.entries) // _MANY_OF)
+        if len(paths) > many or (OVERFLOW, True) in paths:
             self.compare()
             return
         folders: set[str] = set()

@@ -33,6 +33,8 @@ def main(root: Path, options: KeeperOptions) -> int:
     lock = keeper_lock(root / ".flatdata")
     if lock is None:
         return TAKEN
+    # All that is made until the site can be served stays: looking at it for garbage is half a second lost.
+    gc.disable()
     stop = threading.Event()
     threading.Thread(target=_wait_for_end, args=(stop, lock), daemon=True).start()
     keeper = Keeper(
@@ -45,6 +47,7 @@ def main(root: Path, options: KeeperOptions) -> int:
     try:
         keeper.prepare()
         gc.freeze()
+        gc.enable()
         keeper.run(stop)
     finally:
         keeper.close()

@@ -9,14 +9,16 @@ places), and only the entries between the two are left to the evaluator.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from pyroaring import BitMap
 
 from flatdata.index.collection import Collection, Key
+from flatdata.index.postings import Postings
+from flatdata.index.structures import SortedList
 from flatdata.index.words import Words as WordIndex
-from flatdata.index.words import words_path
+from flatdata.index.words import has_odd_keys, words_path
 from flatdata.query.tree import (
     All,
     AllHints,
@@ -28,8 +30,10 @@ from flatdata.query.tree import (
     Field,
     Hint,
     Keyed,
+    KeyIndex,
     Node,
     NoHint,
+    Nothing,
     Ranged,
     Words,
 )
@@ -38,120 +42,210 @@ FEW: Final = 64
 """Candidates up to which looking at each is cheaper than making a large set."""
 WORD_VIEWS: Final = frozenset({"data", "content", "fliplet", "bubble:column"})
 """Views whose fields read the stored strings at their paths, as the word index has them."""
+_ODD_KEYS: Final = (
+    Field("entry", "", lambda entry: entry.fields),
+    KeyIndex("odd keys", lambda fields: (True,) if has_odd_keys(fields) else ()),
+)
+"""The entries in which several values may have one path in the index of words."""
 _NONE: Final = BitMap()
 
 
 class Sets(NamedTuple):
-    """Entries that match for sure, and those that possibly do (a superset). Shared: not to be changed."""
+    """Entries that match for sure, and those that possibly do (a superset). Shared: not to be changed.
+
+    Where nothing is left to the evaluator, both are the same object.
+    """
 
     sure: BitMap
     possible: BitMap
 
 
+_EMPTY: Final = Sets(_NONE, _NONE)
+
+
 class Plan(ABC):
-    """A compiled part of a tree. `resolve` and `cost` run under the state's lock, and may raise NotBuilt."""
+    """A compiled part of a tree, for one query.
+
+    `bind`, `cost` and `resolve` run under the state's lock, in this order.
+    """
 
     __slots__ = ()
 
-    def keys(self) -> Iterator[Key]:
-        """The structures it needs."""
-        return iter(())
+    @abstractmethod
+    def keys(self, into: list[Key]) -> None:
+        """Add the structures it needs to a list."""
 
     @abstractmethod
-    def cost(self, collection: Collection) -> int:
-        """How many entries it leaves, roughly."""
+    def bind(self, collection: Collection) -> None:
+        """Take hold of the structures. Raises NotBuilt."""
 
     @abstractmethod
-    def resolve(self, collection: Collection, words: WordIndex, within: BitMap) -> Sets:
+    def cost(self, members: int) -> int:
+        """How many of so many members it leaves, roughly."""
+
+    @abstractmethod
+    def resolve(self, words: WordIndex, within: BitMap) -> Sets:
         """The members among `within` that match."""
 
 
-class _Keyed(Plan):
-    __slots__ = ("_exact", "_key", "_keys")
+def _sets(found: BitMap, exact: bool) -> Sets:
+    if not found:
+        return _EMPTY
+    return Sets(found, found) if exact else Sets(_NONE, found)
 
-    def __init__(self, field: Field, hint: Keyed) -> None:
+
+class _Keyed(Plan):
+    __slots__ = ("_exact", "_key", "_keys", "_postings")
+    _postings: Postings
+
+    def __init__(self, hint: Keyed, field: Field) -> None:
         self._key = (field, hint.index)
         self._keys = hint.keys
         self._exact = hint.exact
 
-    def keys(self) -> Iterator[Key]:
-        yield self._key
+    def keys(self, into: list[Key]) -> None:
+        into.append(self._key)
 
-    def cost(self, collection: Collection) -> int:
-        return collection.postings(self._key).count(self._keys)
+    def bind(self, collection: Collection) -> None:
+        self._postings = collection.postings(self._key)
 
-    def resolve(self, collection: Collection, words: WordIndex, within: BitMap) -> Sets:
-        found = collection.postings(self._key).find(self._keys) & within
-        return Sets(found if self._exact else _NONE, found)
+    def cost(self, members: int) -> int:
+        return self._postings.count(self._keys)
+
+    def resolve(self, words: WordIndex, within: BitMap) -> Sets:
+        found = self._postings.find(self._keys)
+        return _sets(found & within, self._exact) if found else _EMPTY
 
 
 class _Ranged(Plan):
-    __slots__ = ("_bounds", "_exact", "_key")
+    __slots__ = ("_bounds", "_exact", "_key", "_list")
+    _list: SortedList
 
-    def __init__(self, field: Field, hint: Ranged) -> None:
+    def __init__(self, hint: Ranged, field: Field) -> None:
         self._key = (field, hint.index)
         self._bounds = (hint.low, hint.high, hint.low_open, hint.high_open)
         self._exact = hint.exact
 
-    def keys(self) -> Iterator[Key]:
-        yield self._key
+    def keys(self, into: list[Key]) -> None:
+        into.append(self._key)
 
-    def cost(self, collection: Collection) -> int:
-        start, stop = collection.sorted(self._key).span(*self._bounds)
+    def bind(self, collection: Collection) -> None:
+        self._list = collection.sorted(self._key)
+
+    def cost(self, members: int) -> int:
+        start, stop = self._list.span(*self._bounds)
         return stop - start
 
-    def resolve(self, collection: Collection, words: WordIndex, within: BitMap) -> Sets:
-        listed = collection.sorted(self._key)
+    def resolve(self, words: WordIndex, within: BitMap) -> Sets:
+        listed = self._list
+        if not len(listed):
+            return _EMPTY
         if len(within) <= FEW:
-            found = listed.within(within, *self._bounds)
-        else:
-            start, stop = listed.span(*self._bounds)
-            found = listed.slice(start, stop) & within
-        return Sets(found if self._exact else _NONE, found)
+            return _sets(listed.within(within, *self._bounds), self._exact)
+        start, stop = listed.span(*self._bounds)
+        return _sets(listed.slice(start, stop) & within, self._exact)
 
 
-class _Everything(Plan):
+class _Free(Plan):
+    """A plan that needs no structures."""
+
+    __slots__ = ()
+
+    def keys(self, into: list[Key]) -> None:
+        return
+
+    def bind(self, collection: Collection) -> None:
+        return
+
+
+class _Everything(_Free):
     __slots__ = ("_exact",)
 
     def __init__(self, exact: bool) -> None:
         self._exact = exact
 
-    def cost(self, collection: Collection) -> int:
+    def cost(self, members: int) -> int:
         # What only the evaluator can decide comes last.
-        return len(collection.members) + 1
+        return members + 1
 
-    def resolve(self, collection: Collection, words: WordIndex, within: BitMap) -> Sets:
-        return Sets(within if self._exact else _NONE, within)
+    def resolve(self, words: WordIndex, within: BitMap) -> Sets:
+        return _sets(within, self._exact)
 
 
-class _Nothing(Plan):
+class _Nothing(_Free):
     __slots__ = ()
 
-    def cost(self, collection: Collection) -> int:
+    def cost(self, members: int) -> int:
         return 0
 
-    def resolve(self, collection: Collection, words: WordIndex, within: BitMap) -> Sets:
-        return Sets(_NONE, _NONE)
+    def resolve(self, words: WordIndex, within: BitMap) -> Sets:
+        return _EMPTY
+
+
+class _Containing(Plan):
+    __slots__ = ("_decided", "_key", "_needle", "_path")
+
+    def __init__(self, hint: Containing, field: Field) -> None:
+        self._path = words_path(field.path)
+        self._needle = hint.needle
+        is_own_path = self._path == field.path and field.path and "." not in field.path
+        self._key = (field, hint.plain.index, hint.plain.keys) if hint.plain and is_own_path else None
+        self._decided = _NONE
+
+    def keys(self, into: list[Key]) -> None:
+        if self._key is not None:
+            into += [self._key[:2], _ODD_KEYS]
+
+    def bind(self, collection: Collection) -> None:
+        if self._key is not None:
+            plain = collection.postings(self._key[:2]).find(self._key[2])
+            self._decided = plain - collection.postings(_ODD_KEYS).find((True,))
+
+    def cost(self, members: int) -> int:
+        return members + 1
+
+    def resolve(self, words: WordIndex, within: BitMap) -> Sets:
+        possible = words.containing(self._path, self._needle)
+        if possible is None:
+            return Sets(_NONE, within)
+        possible = possible & within
+        if not self._decided:
+            return Sets(_NONE, possible)
+        sure = words.within_words(self._path, self._needle) & self._decided & possible
+        return _sets(possible, True) if len(sure) == len(possible) else Sets(sure, possible)
 
 
 class _Words(Plan):
-    __slots__ = ("_hint", "_path")
+    __slots__ = ("_exact", "_key", "_odd", "_path", "_stems")
 
-    def __init__(self, field: Field, hint: Containing | Words) -> None:
+    def __init__(self, hint: Words, field: Field) -> None:
         self._path = words_path(field.path)
-        self._hint = hint
+        self._stems = hint.stems
+        self._exact = hint.exact
+        self._key = None if hint.odd is None else (field, hint.odd.index, hint.odd.keys)
+        self._odd = _NONE
 
-    def cost(self, collection: Collection) -> int:
-        return len(collection.members) + 1
+    def keys(self, into: list[Key]) -> None:
+        if self._key is not None:
+            into.append(self._key[:2])
 
-    def resolve(self, collection: Collection, words: WordIndex, within: BitMap) -> Sets:
-        if isinstance(self._hint, Containing):
-            possible = words.containing(self._path, self._hint.needle)
-            return Sets(_NONE, within if possible is None else possible & within)
-        found = words.with_stems(self._path, self._hint.stems)
+    def bind(self, collection: Collection) -> None:
+        if self._key is not None:
+            self._odd = collection.postings(self._key[:2]).find(self._key[2])
+
+    def cost(self, members: int) -> int:
+        return members + 1
+
+    def resolve(self, words: WordIndex, within: BitMap) -> Sets:
+        found = words.with_stems(self._path, self._stems)
         if found is None:
             return Sets(_NONE, within)
-        return Sets(found[0] & within if self._hint.exact else _NONE, found[1] & within)
+        sure, possible = found
+        if self._odd:
+            sure, possible = sure - self._odd, possible | self._odd
+        if not self._exact:
+            return Sets(_NONE, possible & within)
+        return _sets(sure & within, True) if sure is possible else Sets(sure & within, possible & within)
 
 
 class _Not(Plan):
@@ -160,76 +254,83 @@ class _Not(Plan):
     def __init__(self, part: Plan) -> None:
         self._part = part
 
-    def keys(self) -> Iterator[Key]:
-        return self._part.keys()
+    def keys(self, into: list[Key]) -> None:
+        self._part.keys(into)
 
-    def cost(self, collection: Collection) -> int:
-        return len(collection.members) - self._part.cost(collection)
+    def bind(self, collection: Collection) -> None:
+        self._part.bind(collection)
 
-    def resolve(self, collection: Collection, words: WordIndex, within: BitMap) -> Sets:
-        sure, possible = self._part.resolve(collection, words, within)
-        return Sets(within - possible, within - sure)
+    def cost(self, members: int) -> int:
+        return members - self._part.cost(members)
+
+    def resolve(self, words: WordIndex, within: BitMap) -> Sets:
+        sure, possible = self._part.resolve(words, within)
+        if not possible:
+            return Sets(within, within)
+        return _sets(within - sure, True) if sure is possible else Sets(within - possible, within - sure)
 
 
-class _All(Plan):
-    __slots__ = ("_parts",)
+class _Parts(Plan):
+    """A plan of several."""
+
+    __slots__ = ("_members", "_parts")
 
     def __init__(self, parts: list[Plan]) -> None:
         self._parts = parts
+        self._members = 0
 
-    def keys(self) -> Iterator[Key]:
+    def keys(self, into: list[Key]) -> None:
         for part in self._parts:
-            yield from part.keys()
+            part.keys(into)
 
-    def cost(self, collection: Collection) -> int:
-        return min((part.cost(collection) for part in self._parts), default=len(collection.members))
+    def bind(self, collection: Collection) -> None:
+        self._members = len(collection.members)
+        for part in self._parts:
+            part.bind(collection)
 
-    def resolve(self, collection: Collection, words: WordIndex, within: BitMap) -> Sets:
+
+class _All(_Parts):
+    __slots__ = ()
+
+    def cost(self, members: int) -> int:
+        return min([part.cost(members) for part in self._parts], default=members)
+
+    def resolve(self, words: WordIndex, within: BitMap) -> Sets:
         sure, possible = within, within
-        for part in self._in_order(collection):
-            if not possible:
-                break
-            sets = part.resolve(collection, words, possible)
-            sure, possible = sure & sets.sure, sets.possible
+        for part in self._parts if len(within) <= FEW else self._in_order(self._members):
+            sets = part.resolve(words, possible)
+            if not sets.possible:
+                return _EMPTY
+            # So far all was exact: what the part says of `possible` it says of `sure`.
+            sure = sets.sure if sure is possible else sure & sets.sure
+            possible = sets.possible
         return Sets(sure, possible)
 
-    def _in_order(self, collection: Collection) -> list[Plan]:
+    def _in_order(self, members: int) -> list[Plan]:
         """The parts that leave few entries first; postings are cheap to ask, and may spare asking others."""
         parts = self._parts
         if len(parts) < 2:
             return parts
-        first = min(
-            (part for part in parts if isinstance(part, _Keyed)), key=_costs(collection), default=None
-        )
-        if first is not None and first.cost(collection) <= FEW:
-            return [first, *(part for part in parts if part is not first)]
-        return sorted(parts, key=_costs(collection))
+        for part in parts:
+            if isinstance(part, _Keyed) and part.cost(members) <= FEW:
+                return [part, *(other for other in parts if other is not part)]
+        return sorted(parts, key=lambda part: part.cost(members))
 
 
-class _Any(Plan):
-    __slots__ = ("_parts",)
+class _Any(_Parts):
+    __slots__ = ()
 
-    def __init__(self, parts: list[Plan]) -> None:
-        self._parts = parts
+    def cost(self, members: int) -> int:
+        return sum([part.cost(members) for part in self._parts])
 
-    def keys(self) -> Iterator[Key]:
-        for part in self._parts:
-            yield from part.keys()
-
-    def cost(self, collection: Collection) -> int:
-        return sum(part.cost(collection) for part in self._parts)
-
-    def resolve(self, collection: Collection, words: WordIndex, within: BitMap) -> Sets:
-        if not self._parts:
-            return Sets(_NONE, _NONE)
-        sets = [part.resolve(collection, words, within) for part in self._parts]
-        return Sets(
-            BitMap.union(*[each.sure for each in sets]), BitMap.union(*[each.possible for each in sets])
-        )
-
-
-def _costs(collection: Collection) -> Callable[[Plan], int]:
-    return lambda part: part.cost(collection)
+    def resolve(self, words: WordIndex, within: BitMap) -> Sets:
+        found = [sets for part in self._parts if (sets := part.resolve(words, within)).possible]
+        if len(found) < 2:
+            return found[0] if found else _EMPTY
+        possible = BitMap.union(*[sets.possible for sets in found])
+        if all(sets.sure is sets.possible for sets in found):
+            return Sets(possible, possible)
+        return Sets(BitMap.union(*[sets.sure for sets in found]), possible)
 
 
 def compile_tree(node: Node) -> Plan:
@@ -244,18 +345,23 @@ def compile_tree(node: Node) -> Plan:
 
 
 def _compile_hint(hint: Hint, field: Field) -> Plan:
-    if isinstance(hint, Keyed):
-        return _Keyed(field, hint)
-    if isinstance(hint, Ranged):
-        return _Ranged(field, hint)
-    if isinstance(hint, AnyHint):
-        return _Any([_compile_hint(part, field) for part in hint.hints])
-    if isinstance(hint, AllHints):
-        return _All([_compile_hint(part, field) for part in hint.hints])
-    if isinstance(hint, NoHint):
-        return _Not(_compile_hint(hint.hint, field))
-    if isinstance(hint, Everything):
-        return _Everything(hint.exact)
-    if isinstance(hint, Containing | Words):
-        return _Words(field, hint) if field.view in WORD_VIEWS else _Everything(exact=False)
-    return _Nothing()
+    return _COMPILERS[type(hint)](hint, field)
+
+
+def _compile_words(hint: Containing | Words, field: Field) -> Plan:
+    if field.view not in WORD_VIEWS:
+        return _Everything(exact=False)
+    return _Words(hint, field) if isinstance(hint, Words) else _Containing(hint, field)
+
+
+_COMPILERS: Final[Mapping[type, Callable[[Any, Field], Plan]]] = {
+    Keyed: _Keyed,
+    Ranged: _Ranged,
+    AnyHint: lambda hint, field: _Any([_compile_hint(part, field) for part in hint.hints]),
+    AllHints: lambda hint, field: _All([_compile_hint(part, field) for part in hint.hints]),
+    NoHint: lambda hint, field: _Not(_compile_hint(hint.hint, field)),
+    Everything: lambda hint, field: _Everything(hint.exact),
+    Nothing: lambda hint, field: _Nothing(),
+    Containing: _compile_words,
+    Words: _compile_words,
+}

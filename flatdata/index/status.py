@@ -14,6 +14,9 @@ COMPARING: Final = "comparing"
 READY: Final = "ready"
 STOPPED: Final = "stopped"
 
+REBUILD_REQUEST: Final = "rebuild"
+"""The file in `.flatdata/` by which a keeper is asked to read every file again."""
+
 
 class ProblemReport(msgspec.Struct, frozen=True):
     """A file that is not served: its path from the site's folder, the line if known, and why."""

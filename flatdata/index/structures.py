@@ -1,120 +1,44 @@
-"""The structures in memory that make a query a lookup: postings and sorted lists over one field of one
-collection. Plain data structures: who calls holds the lock.
+"""Sorted lists: the entries of one collection in the order of one key, and ranges and pages of them.
 
-Entries are known by small integers (`Entry.num`).
+A plain data structure: who calls holds the lock. Entries are known by small integers (`Entry.num`).
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any, Final
 
 from pyroaring import BitMap
 
-from flatdata.query.tree import Field, KeyIndex, OrderIndex
+from flatdata.index.tables import KeyTable
+from flatdata.query.tree import Field, OrderIndex
 from flatdata.store.entry import Entry
 
 _MARK_DISTANCE: Final = 512
 _MOST_MARKS: Final = 128
 
 
-class Postings:
-    """From each key of a field to the entries that have it.
-
-    A key of one entry only is kept as its number, so that a field of unique values costs little.
-    """
-
-    def __init__(self, field: Field, index: KeyIndex) -> None:
-        self._field = field
-        self._index = index
-        self._postings: dict[Hashable, int | BitMap] = {}
-
-    def _keys(self, entry: Entry) -> set[Hashable]:
-        return set(self._index.keys(self._field.read(entry)))
-
-    def collect(self, entries: Iterable[Entry]) -> None:
-        """Take in some of many entries, while the structure is made; `finish` when all are in."""
-        gathered: dict[Hashable, Any] = self._postings
-        read, keys_of = self._field.read, self._index.keys
-        for entry in entries:
-            for key in keys_of(read(entry)):
-                held = gathered.get(key)
-                if held is None:
-                    gathered[key] = entry.num
-                elif held.__class__ is int:
-                    gathered[key] = array("I", (held, entry.num))
-                else:
-                    held.append(entry.num)
-
-    def finish(self) -> None:
-        """Make what was collected ready to be asked."""
-        for key, value in self._postings.items():
-            if not isinstance(value, int):
-                self._postings[key] = BitMap(value)
-
-    def change(self, old: Entry | None, new: Entry | None) -> None:
-        """Take over that `old` became `new`."""
-        before = self._keys(old) if old is not None else set()
-        after = self._keys(new) if new is not None else set()
-        for key in before - after:
-            self._remove(key, old.num)  # type: ignore[union-attr]
-        for key in after - before:
-            self._add(key, new.num)  # type: ignore[union-attr]
-
-    def _add(self, key: Hashable, num: int) -> None:
-        held = self._postings.get(key)
-        if held is None:
-            self._postings[key] = num
-        elif isinstance(held, int):
-            self._postings[key] = BitMap((held, num))
-        else:
-            held.add(num)
-
-    def _remove(self, key: Hashable, num: int) -> None:
-        held = self._postings.get(key)
-        if isinstance(held, int):
-            del self._postings[key]
-        elif held is not None:
-            held.discard(num)
-            if not held:
-                del self._postings[key]
-
-    def count(self, keys: Iterable[Hashable]) -> int:
-        """How many entries there are at the most with one of `keys`."""
-        total = 0
-        for key in keys:
-            held = self._postings.get(key)
-            if held is not None:
-                total += 1 if isinstance(held, int) else len(held)
-        return total
-
-    def find(self, keys: Iterable[Hashable]) -> BitMap:
-        """The entries with one of `keys`. Not to be changed by the caller."""
-        found = [held for key in keys if (held := self._postings.get(key)) is not None]
-        if len(found) == 1 and not isinstance(found[0], int):
-            return found[0]
-        union = BitMap([held for held in found if isinstance(held, int)])
-        maps = [held for held in found if not isinstance(held, int)]
-        return BitMap.union(union, *maps) if maps else union
-
-
 class SortedList:
     """The entries of a collection in the order of one key, ties in the order of their slugs.
 
-    `key` None is for entries that are not in the list. Inserting moves at most a few hundred kilobytes of
-    pointers at fifty thousand entries, some 20 µs.
+    `key` None is for entries that are not in the list. Keys, slugs and numbers are three lists side by side:
+    a tuple for each entry would take three times the memory. Inserting moves at most a megabyte of pointers
+    at fifty thousand entries, some 30 µs.
     """
 
     def __init__(self, key: Callable[[Entry], Any]) -> None:
         self._key = key
-        self._items: list[tuple[Any, str]] = []
+        self._keys: list[Any] = []
+        self._slugs: list[str] = []
         self._nums: array[int] = array("I")
-        self._keys: dict[int, Any] = {}
-        self._collected: list[tuple[Any, str, int]] = []
+        self._table = KeyTable((), ())
+        self._collected: list[tuple[Any, Entry]] = []
         self._marks: _Marks | None = None
+        self.members = BitMap()
+        """The entries in the list. Not to be changed by others."""
 
     @classmethod
     def over(cls, field: Field, index: OrderIndex) -> SortedList:
@@ -123,77 +47,107 @@ class SortedList:
         return cls(lambda entry: key_of(read(entry)))
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._keys)
 
     def collect(self, entries: Iterable[Entry]) -> None:
         """Take in some of many entries, while the list is made; `finish` when all are in."""
         key_of = self._key
-        keyed = self._collected
-        for entry in entries:
-            key = key_of(entry)
-            if key is not None:
-                keyed.append((key, entry.slug, entry.num))
+        self._collected += [(key, entry) for entry in entries if (key := key_of(entry)) is not None]
 
     def finish(self) -> None:
         """Make what was collected ready to be asked."""
-        keyed = self._collected
+        collected = self._collected
         self._collected = []
-        keyed.sort()
-        self._items = [(key, slug) for key, slug, _ in keyed]
-        self._nums = array("I", [num for _, _, num in keyed])
-        self._keys = {num: key for key, _, num in keyed}
+        collected.sort(key=_slug_of)
+        collected.sort(key=_first)
+        self._keys = keys = [key for key, _ in collected]
+        self._slugs = [entry.slug for _, entry in collected]
+        self._nums = array("I", [entry.num for _, entry in collected])
+        shared: Any = None
+        for at, key in enumerate(keys):
+            # Entries with equal keys share one.
+            if key == shared:
+                keys[at] = shared
+            else:
+                shared = key
+        self._table = KeyTable(self._nums, self._keys)
+        self.members = BitMap(self._nums)
 
     def change(self, old: Entry | None, new: Entry | None) -> None:
         """Take over that `old` became `new`."""
-        before = self._keys.get(old.num) if old is not None else None
+        before = self._table.of(old.num) if old is not None and old.num in self.members else None
         after = self._key(new) if new is not None else None
         if before is not None and old is not None:
             if after is not None and new is not None and before == after and old.slug == new.slug:
                 return
-            at = bisect_left(self._items, (before, old.slug))
-            if self._marks is not None:
-                self._marks.remove(self._items[at], old.num)
-            del self._items[at]
-            del self._nums[at]
-            del self._keys[old.num]
+            self._remove(before, old)
         if after is not None and new is not None:
-            at = bisect_left(self._items, (after, new.slug))
-            self._items.insert(at, (after, new.slug))
-            self._nums.insert(at, new.num)
-            self._keys[new.num] = after
-            if self._marks is not None:
-                self._marks.add((after, new.slug), new.num)
+            self._insert(after, new)
 
-    def key_of(self, num: int) -> Any:
-        """The key of an entry, None if it is not in the list."""
-        return self._keys.get(num)
+    def _remove(self, key: Any, entry: Entry) -> None:
+        at = self.place(key, entry.slug)
+        if self._marks is not None:
+            self._marks.remove((key, entry.slug), entry.num)
+        del self._keys[at]
+        del self._slugs[at]
+        del self._nums[at]
+        self._table.remove(entry.num)
+        self.members.discard(entry.num)
+
+    def _insert(self, key: Any, entry: Entry) -> None:
+        at = self.place(key, entry.slug)
+        if at and self._keys[at - 1] == key:
+            key = self._keys[at - 1]
+        self._keys.insert(at, key)
+        self._slugs.insert(at, entry.slug)
+        self._nums.insert(at, entry.num)
+        self._table.set(entry.num, key, len(self._keys))
+        self.members.add(entry.num)
+        if self._marks is not None:
+            self._marks.add((key, entry.slug), entry.num)
+
+    def place(self, key: Any, slug: str) -> int:
+        """Where an entry is, or belongs."""
+        low = bisect_left(self._keys, key)
+        return bisect_left(self._slugs, slug, low, bisect_right(self._keys, key, low))
+
+    @property
+    def key_of(self) -> Callable[[int], Any]:
+        """From the number of a member to its key."""
+        return self._table.of
 
     # --- ranges ---------------------------------------------------------------------------------------
 
     def span(self, low: Any, high: Any, low_open: bool, high_open: bool) -> tuple[int, int]:
         """Where the keys between the bounds lie."""
-        start, stop = 0, len(self._items)
+        keys = self._keys
+        start, stop = 0, len(keys)
         if low is not None:
-            start = (bisect_right if low_open else bisect_left)(self._items, low, key=_first)
+            start = (bisect_right if low_open else bisect_left)(keys, low)
         if high is not None:
-            stop = (bisect_left if high_open else bisect_right)(self._items, high, key=_first)
+            stop = (bisect_left if high_open else bisect_right)(keys, high)
         return start, max(start, stop)
 
     def slice(self, start: int, stop: int) -> BitMap:
         """The entries at the places [start, stop)."""
+        if start == 0 and stop == len(self._keys):
+            return self.members
         if stop - start < _MARK_DISTANCE * 2:
             return BitMap(self._nums[start:stop])
-        if self._marks is None or len(self._items) > 2 * self._marks.made_for:
-            self._marks = _Marks(self._items, self._nums)
-        return self._marks.slice(self._items, self._nums, start, stop)
+        marks = self._marked()
+        first, head = marks.after(start)
+        last, tail = marks.upto(stop)
+        if head >= tail:
+            return BitMap(self._nums[start:stop])
+        middle = marks.before[last] - marks.before[first]
+        return middle | BitMap(self._nums[start:head]) | BitMap(self._nums[tail:stop])
 
     def within(self, nums: BitMap, low: Any, high: Any, low_open: bool, high_open: bool) -> BitMap:
         """Those of `nums` whose key lies between the bounds; for few `nums`."""
+        key_of = self._table.of
         kept = []
-        for num in nums:
-            key = self._keys.get(num)
-            if key is None:
-                continue
+        for num in nums & self.members:
+            key = key_of(num)
             if low is not None and (key <= low if low_open else key < low):
                 continue
             if high is not None and (key >= high if high_open else key > high):
@@ -201,107 +155,162 @@ class SortedList:
             kept.append(num)
         return BitMap(kept)
 
+    def _marked(self) -> _Marks:
+        if self._marks is None or len(self._keys) > 2 * self._marks.made_for:
+            self._marks = _Marks(self)
+        return self._marks
+
     # --- order ----------------------------------------------------------------------------------------
 
-    def page(self, offset: int, limit: int, descending: bool) -> list[int]:
-        """The numbers at places [offset, offset + limit) of the list; ties by slug in both directions."""
+    def page(self, wanted: BitMap, offset: int, limit: int, descending: bool) -> list[int]:
+        """At most `limit` of the members in `wanted`, in the order of their keys, after `offset` of them.
+
+        Ties are in the order of slugs in both directions.
+        """
         if not descending:
-            return list(self._nums[offset : offset + limit])
+            start = self.select(wanted, offset) if offset else 0
+            return self._ahead(wanted, start, len(self._keys), limit)
+        keys = self._keys
+        stop, offset = self._descent(wanted, offset)
         page: list[int] = []
-        total = len(self._items)
-        while len(page) < limit and offset < total:
-            low, high = self._group_around(total - 1 - offset)
-            start = low + offset - (total - high)
-            taken = self._nums[start : min(high, start + limit - len(page))]
-            page += taken
-            offset += len(taken)
+        step = self._step(wanted, offset + limit)
+        while stop and len(page) < limit:
+            low = bisect_left(keys, keys[stop - 1])
+            if stop - low > _MARK_DISTANCE:
+                # Many ties: the page may begin far behind the first of them.
+                start = self.select(wanted, self.rank(wanted, low) + offset) if offset else low
+                page += self._ahead(wanted, start, stop, limit - len(page))
+            else:
+                low = min(low, bisect_right(keys, keys[max(0, stop - step)]))
+                hits = self.members_at(wanted, low, stop)
+                hits.sort(key=self._table.of, reverse=True)
+                page += hits[offset : offset + limit - len(page)]
+                step *= 2
+            offset, stop = 0, low
         return page
 
-    def _group_around(self, place: int) -> tuple[int, int]:
-        key = self._items[place][0]
-        low = place
-        if low and self._items[low - 1][0] == key:
-            low = bisect_left(self._items, key, key=_first)
-        high = place + 1
-        if high < len(self._items) and self._items[high][0] == key:
-            high = bisect_right(self._items, key, key=_first)
-        return low, high
+    def _step(self, wanted: BitMap, count: int) -> int:
+        """How many places to look at for so many of `wanted`, if they are spread evenly."""
+        return count * len(self._keys) // max(1, len(wanted)) + 16
 
-    def groups(self, wanted: BitMap, descending: bool, needed: int) -> Iterator[list[int]]:
-        """The entries of `wanted` in the order of their keys, those of equal keys together.
+    def _descent(self, wanted: BitMap, offset: int) -> tuple[int, int]:
+        """Where the first ties of a descending page end, and how many of `wanted` to pass among them."""
+        if not offset:
+            return len(self._keys), 0
+        total = len(wanted)
+        if offset >= total:
+            return 0, 0
+        high = self.group(self.select(wanted, total - 1 - offset))[1]
+        return high, offset - (total - self.rank(wanted, high))
 
-        `needed` is how many the caller is going to take: it decides between walking the list, which costs a
-        step for each entry passed, and sorting `wanted`, which costs some ten for each of them.
-        """
-        if needed * len(self._items) > 10 * len(wanted) * len(wanted):
-            yield from self._groups_of_few(wanted, descending)
-        elif descending:
-            place = len(self._items)
-            while place:
-                low, high = self._group_around(place - 1)
-                if group := [num for num in self._nums[low:high] if num in wanted]:
-                    yield group
-                place = low
-        else:
-            # Walking number by number: a group is closed when the key changes.
-            items, nums = self._items, self._nums
-            group = []
-            last: Any = None
-            for place, num in enumerate(nums):
-                if num in wanted:
-                    key = items[place][0]
-                    if group and key != last:
-                        yield group
-                        group = []
-                    group.append(num)
-                    last = key
-            if group:
-                yield group
+    def group(self, place: int) -> tuple[int, int]:
+        """The places [low, high) of the entries that have the same key as the one at `place`."""
+        key = self._keys[place]
+        return bisect_left(self._keys, key, 0, place), bisect_right(self._keys, key, place)
 
-    def _groups_of_few(self, wanted: BitMap, descending: bool) -> Iterator[list[int]]:
-        keys = self._keys
-        nums = [num for num in wanted if num in keys]
-        nums.sort(key=keys.__getitem__, reverse=descending)
-        for _, group in groupby(nums, key=keys.__getitem__):
-            yield list(group)
+    def members_at(self, wanted: BitMap, low: int, high: int) -> list[int]:
+        """The members in `wanted` at the places [low, high)."""
+        if len(wanted) == len(self._keys):
+            return self._nums[low:high].tolist()
+        return list(filter(wanted.__contains__, self._nums[low:high]))
+
+    def _ahead(self, wanted: BitMap, start: int, stop: int, limit: int) -> list[int]:
+        """The first `limit` of `wanted` at the places [start, stop)."""
+        found: list[int] = []
+        step = self._step(wanted, limit)
+        while start < stop and len(found) < limit:
+            found += self.members_at(wanted, start, min(stop, start + step))
+            start += step
+            step *= 2
+        return found[:limit]
+
+    def rank(self, wanted: BitMap, place: int) -> int:
+        """How many of `wanted` stand before a place."""
+        if len(wanted) == len(self._keys):
+            return place
+        if place < _MARK_DISTANCE * 2:
+            return len(self.members_at(wanted, 0, place))
+        marks = self._marked()
+        mark, at = marks.upto(place)
+        return marks.count(wanted, mark) + len(self.members_at(wanted, at, place))
+
+    def select(self, wanted: BitMap, rank: int) -> int:
+        """The place of the member of `wanted` that has `rank` others before it; the end if there is none."""
+        total = len(self._keys)
+        if len(wanted) == total:
+            return min(rank, total)
+        start, step = 0, total
+        if total >= _MARK_DISTANCE * 2:
+            start, rank = self._marked().before_rank(wanted, rank)
+            step = _MARK_DISTANCE
+        while start < total:
+            stop = min(total, start + step)
+            hits = self.members_at(wanted, start, stop)
+            if rank < len(hits):
+                return self._nums.index(hits[rank], start, stop)
+            rank -= len(hits)
+            start = stop
+        return total
 
 
 class _Marks:
-    """For large ranges: at marks along a sorted list, the set of all entries before the mark.
+    """At marks along a sorted list, the set of all entries before the mark.
 
-    A range is then the difference of two such sets and two short ends, instead of tens of thousands of
-    entries put together one by one (2 ms at 36,000; 0.1 ms with marks).
+    A large range is then the difference of two such sets and two short ends, instead of tens of thousands of
+    entries put together one by one (2 ms at 36,000; 0.1 ms with marks). And how many entries of some set
+    stand before a mark is the size of an intersection, a microsecond.
     """
 
-    def __init__(self, items: list[tuple[Any, str]], nums: array[int]) -> None:
-        self.made_for = len(items)
-        places = range(_MARK_DISTANCE, len(items), max(_MARK_DISTANCE, len(items) // _MOST_MARKS))
-        self._marks = [items[place] for place in places]
-        self._before: list[BitMap] = []
+    def __init__(self, of: SortedList) -> None:
+        self._of = of
+        self.made_for = len(of)
+        places = range(_MARK_DISTANCE, len(of), max(_MARK_DISTANCE, len(of) // _MOST_MARKS))
+        self._at = [(of._keys[place], of._slugs[place]) for place in places]
+        self.before: list[BitMap] = []
         so_far, last = BitMap(), 0
         for place in places:
-            so_far = so_far | BitMap(nums[last:place])
-            self._before.append(so_far)
+            so_far = so_far | BitMap(of._nums[last:place])
+            so_far.run_optimize()
+            self.before.append(so_far)
             last = place
 
     def add(self, item: tuple[Any, str], num: int) -> None:
-        for before in self._before[bisect_right(self._marks, item) :]:
+        """Take in an entry by its key and slug."""
+        for before in self.before[bisect_right(self._at, item) :]:
             before.add(num)
 
     def remove(self, item: tuple[Any, str], num: int) -> None:
-        for before in self._before[bisect_right(self._marks, item) :]:
+        """Let go of an entry by its key and slug."""
+        for before in self.before[bisect_right(self._at, item) :]:
             before.discard(num)
 
-    def slice(self, items: list[tuple[Any, str]], nums: array[int], start: int, stop: int) -> BitMap:
-        first = bisect_left(self._marks, items[start])
-        last = bisect_right(self._marks, items[stop - 1]) - 1
-        if first >= last:
-            return BitMap(nums[start:stop])
-        head = bisect_left(items, self._marks[first])
-        tail = bisect_left(items, self._marks[last])
-        middle = self._before[last] - self._before[first]
-        return middle | BitMap(nums[start:head]) | BitMap(nums[tail:stop])
+    def after(self, place: int) -> tuple[int, int]:
+        """The first mark at or behind a place: its number and its place; the end if there is none."""
+        of = self._of
+        mark = bisect_left(self._at, (of._keys[place], of._slugs[place]))
+        return mark, self._place(mark) if mark < len(self._at) else len(of)
+
+    def upto(self, place: int) -> tuple[int, int]:
+        """The last mark before a place: its number and its place; -1 and 0 if there is none."""
+        of = self._of
+        mark = bisect_right(self._at, (of._keys[place - 1], of._slugs[place - 1])) - 1
+        return mark, self._place(mark) if mark >= 0 else 0
+
+    def count(self, wanted: BitMap, mark: int) -> int:
+        """How many of `wanted` stand before a mark."""
+        return wanted.intersection_cardinality(self.before[mark]) if mark >= 0 else 0
+
+    def before_rank(self, wanted: BitMap, rank: int) -> tuple[int, int]:
+        """The place of the last mark with at most `rank` of `wanted` before it, and how many remain."""
+        mark = bisect_right(self.before, rank, key=wanted.intersection_cardinality) - 1
+        return (self._place(mark), rank - self.count(wanted, mark)) if mark >= 0 else (0, rank)
+
+    def _place(self, mark: int) -> int:
+        return self._of.place(*self._at[mark])
 
 
-def _first(item: tuple[Any, str]) -> Any:
-    return item[0]
+_first: Final = itemgetter(0)
+
+
+def _slug_of(collected: tuple[Any, Entry]) -> str:
+    return collected[1].slug

@@ -11,28 +11,26 @@ from __future__ import annotations
 
 import shutil
 from array import array
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from whoosh import index as whoosh_index
 from whoosh.analysis import STOP_WORDS  # type: ignore[attr-defined]
+from whoosh.codec.whoosh3 import W3LeafMatcher
 from whoosh.fields import ID, KEYWORD, Schema
 from whoosh.index import LockError
 from whoosh.lang.porter import stem
 from whoosh.query import Prefix  # type: ignore[attr-defined]
 from whoosh.system import pack_uint
 
-from flatdata.errors import FlatdataError
+from flatdata.index.errors import BrokenWords
 
-__all__ = ["STOP_WORDS", "BrokenWords", "Segment", "WhooshIndex", "WhooshWriter", "stem"]
+__all__ = ["STOP_WORDS", "Segment", "WhooshIndex", "WhooshWriter", "stem"]
 
 _T = TypeVar("_T")
 _MEMORY_MB: Final = 192
-
-
-class BrokenWords(FlatdataError):
-    """Whoosh cannot read or write its files."""
+_MANY_SLUGS: Final = 50
 
 
 class _Terms(KEYWORD):
@@ -107,9 +105,29 @@ class WhooshWriter:
         """Add a document: its terms, and how often each occurs."""
         _guarded(lambda: self._writer.add_document(slug=slug, terms=terms))
 
-    def remove(self, slug: str) -> None:
-        """Remove a document, if it is there."""
-        _guarded(lambda: self._writer.delete_by_term("slug", slug))
+    def remove(self, slugs: Collection[str]) -> None:
+        """Remove the documents of `slugs`, as far as they are there."""
+
+        def remove() -> None:
+            if len(slugs) > _MANY_SLUGS:
+                self._remove_many(frozenset(slugs))
+                return
+            for slug in slugs:
+                self._writer.delete_by_term("slug", slug)
+
+        _guarded(remove)
+
+    def _remove_many(self, slugs: frozenset[str]) -> None:
+        """The same by going once through all slugs: a question for each takes half a millisecond."""
+        with self._writer.reader() as reader:
+            for leaf, base in reader.leaf_readers():
+                if leaf.segment() is None:
+                    # What an index without documents has.
+                    continue
+                column = leaf.column_reader("slug")
+                for number in range(leaf.doc_count_all()):
+                    if column[number] in slugs and not leaf.is_deleted(number):
+                        self._writer.delete_document(base + number)
 
     def remove_below(self, slug: str) -> None:
         """Remove all documents below a slug."""
@@ -149,11 +167,41 @@ class Segment:
         """The numbers of the documents with a term, of deleted ones too."""
 
         def read() -> array[int]:
-            if ("terms", term) not in self._reader:
-                return array("I")
-            return array("I", self._reader.postings("terms", term).all_ids())
+            found = array("I")
+            for numbers, _ in self._blocks(term):
+                found.extend(numbers)
+            return found
 
         return _guarded(read)
+
+    def repeated(self, term: str) -> dict[int, int]:
+        """How often a term occurs, for the documents in which it does so more than once."""
+        return _guarded(
+            lambda: {
+                number: int(count)
+                for numbers, counts in self._blocks(term)
+                for number, count in zip(numbers, counts, strict=True)
+                if count > 1
+            }
+        )
+
+    def _blocks(self, term: str) -> Iterator[tuple[Iterable[int], Iterable[float]]]:
+        """Numbers of documents with a term, and how often each has it.
+
+        Whoosh decodes postings in blocks of 128, and gives them out one by one at some 2 µs each; taking the
+        blocks is six times as fast.
+        """
+        if ("terms", term) not in self._reader:
+            return
+        matcher = self._reader.postings("terms", term)
+        while matcher.is_active():
+            number, count = matcher.id(), matcher.weight()
+            if isinstance(matcher, W3LeafMatcher):
+                yield matcher._ids or (), matcher._weights or ()
+                matcher._next_block()  # type: ignore[no-untyped-call]
+            else:
+                yield (number,), (count,)
+                matcher.next()
 
     def close(self) -> None:
         """Let go of the files."""

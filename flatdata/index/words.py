@@ -21,15 +21,18 @@ from array import array
 from collections.abc import Hashable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
 from pyroaring import BitMap
 
-from flatdata.index.whoosh_adapter import STOP_WORDS, BrokenWords, Segment, WhooshIndex, stem
+from flatdata.index.errors import BrokenWords
 from flatdata.query.tree import Json
 from flatdata.store.entry import Entry
 from flatdata.store.state import State
+
+if TYPE_CHECKING:
+    from flatdata.index.whoosh_adapter import Segment, WhooshIndex
 
 VERSION: Final = 3
 LONGEST: Final = 64
@@ -48,7 +51,7 @@ _MOST_ANSWERS: Final = 200_000
 _TRIES: Final = 3
 """So often an index that cannot be read is tried again before it is thrown away."""
 
-_Answer = TypeVar("_Answer", BitMap, list[str], "array[int]")
+_Answer = TypeVar("_Answer", BitMap, list[str], "array[int]", dict[int, int], "Counts")
 
 logger = logging.getLogger("flatdata.words")
 
@@ -58,6 +61,8 @@ logger = logging.getLogger("flatdata.words")
 
 @lru_cache(maxsize=100_000)
 def _stem_of(word: str) -> str | None:
+    from flatdata.index.whoosh_adapter import STOP_WORDS, stem  # not needed to open a site
+
     return None if word in STOP_WORDS else str(stem(word))[:LONGEST]  # type: ignore[no-untyped-call]
 
 
@@ -72,6 +77,20 @@ def words_path(path: str) -> str:
     if not any(character.isdigit() for character in path):
         return path
     return ".".join(segment for segment in path.split(".") if not segment.isdigit())
+
+
+def has_odd_keys(value: Json) -> bool:
+    """Whether several strings in a value may have one path: a key is empty, or `words_path` changes it."""
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if any(not key or "." in key or words_path(key) != key for key in value):
+                return True
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return False
 
 
 def strings_of(value: Json, path: str = "") -> Iterator[tuple[str, str]]:
@@ -147,13 +166,45 @@ class CommittedFile:
 # --- reading --------------------------------------------------------------------------------------------
 
 
+class Counts:
+    """How often a stem occurs in each of the entries that have it: mostly once."""
+
+    def __init__(self) -> None:
+        self.nums = BitMap()
+        self._repeated: dict[int, int] = {}
+        self._often = BitMap()
+
+    def __len__(self) -> int:
+        return len(self.nums)
+
+    def among(self, found: BitMap) -> list[int]:
+        """How often it occurs in each entry of `found`, in the order of their numbers."""
+        counts = [1] * len(found)
+        if found.intersection_cardinality(self.nums) < len(found):
+            counts = list(map(int, map(self.nums.__contains__, found.to_array())))
+        for num in (found & self._often).to_array():
+            counts[found.rank(num) - 1] = self._repeated[num]
+        return counts
+
+    def add(self, nums: BitMap, repeated: dict[int, int]) -> None:
+        """Add how often another word occurs: once in `nums` but for those that are `repeated`."""
+        known = self._repeated
+        for num in (self.nums & nums).to_array():
+            known[num] = known.get(num, 1) + repeated.get(num, 1)
+        known.update((num, count) for num, count in repeated.items() if num not in self.nums)
+        self.nums |= nums
+        self._often = BitMap(known)
+
+
 class _Held:
     """What was read of one segment; it stays true for as long as the segment lives."""
 
     def __init__(self, segment: Segment, state: State) -> None:
         entries = state.entries
         self.nums = array("q", (_num(entries.get(slug)) for slug in segment.slugs()))
+        self.complete = min(self.nums, default=0) >= 0
         self.documents: _Answers[array[int]] = _Answers()
+        self.repeated: _Answers[dict[int, int]] = _Answers()
         lexicon = segment.lexicon()
         self.lexicon = "\n" + "\n".join(lexicon) + "\n"
         self.by_stem: dict[str, list[str]] = {}
@@ -192,6 +243,7 @@ class _View:
         self.postings: _Answers[BitMap] = _Answers()
         self.stems: _Answers[BitMap] = _Answers()
         self.holding: _Answers[list[str]] = _Answers()
+        self.counts: _Answers[Counts] = _Answers()
 
     def close(self) -> None:
         for segment, _ in self.segments:
@@ -291,6 +343,8 @@ class Words:
         return True
 
     def _open(self) -> tuple[_View, dict[str, _Held], int | None]:
+        from flatdata.index.whoosh_adapter import WhooshIndex
+
         index = WhooshIndex.open(self._folder)
         generation, listed = index.segments()
         known = self._held
@@ -344,8 +398,24 @@ class Words:
             return None
         return None if found is None else found | self._dirty
 
+    def within_words(self, path: str, needle: str) -> BitMap:
+        """Entries with a word at `path` that holds a case-folded needle: some of what `containing` gives."""
+        view = self._view
+        if view is None or not _WORD.fullmatch(needle) or len(needle) > LONGEST:
+            return BitMap()
+        try:
+            words = _words_with(view, needle, path, begins=False, ends=False)
+            hits = _union(_posting(view, each + _SEPARATOR + path) for each in words if each != _LONG)
+        except BrokenWords as error:
+            self._give_up(error)
+            return BitMap()
+        return hits - self._dirty
+
     def with_stems(self, path: str, stems: Iterable[str]) -> tuple[BitMap, BitMap] | None:
-        """Entries that have all `stems` at `path` for sure, and those that possibly do; None: any may."""
+        """Entries that have all `stems` at `path` for sure, and those that possibly do; None: any may.
+
+        The sets are not to be changed; they are one object where nothing is left open.
+        """
         view = self._view
         if view is None:
             return None
@@ -360,7 +430,28 @@ class Words:
         except BrokenWords as error:
             self._give_up(error)
             return None
+        if not self._dirty and not long:
+            return sure, sure
         return sure - self._dirty, sure | long | self._dirty
+
+    def counts(self, paths: tuple[str, ...], stems: Iterable[str]) -> list[Counts] | None:
+        """How often each of `stems` occurs at all `paths` together; None if that is not known.
+
+        It is what the last commit says: of entries that are `behind` it is not true.
+        """
+        view = self._view
+        if view is None:
+            return None
+        try:
+            return [_counts(view, stemmed, paths) for stemmed in stems]
+        except BrokenWords as error:
+            self._give_up(error)
+            return None
+
+    @property
+    def behind(self) -> BitMap:
+        """Entries that changed since the last commit. Not to be changed."""
+        return self._dirty
 
     def _give_up(self, error: BrokenWords) -> None:
         self._failed(error)
@@ -390,15 +481,50 @@ def _posting(view: _View, term: str) -> BitMap:
     if found is None:
         found = BitMap()
         for segment, held in view.segments:
-            documents = held.documents.get(term)
-            if documents is None:
-                documents = held.documents.keep(term, segment.documents(term))
+            documents = _documents(segment, held, term)
             nums, deleted = held.nums, segment.deleted
-            found |= BitMap(
-                [nums[number] for number in documents if number not in deleted and nums[number] >= 0]
-            )
+            if held.complete and not deleted:
+                found |= BitMap(array("I", map(nums.__getitem__, documents)))
+            else:
+                found |= BitMap(
+                    [nums[number] for number in documents if number not in deleted and nums[number] >= 0]
+                )
         view.postings.keep(term, found)
     return found
+
+
+def _documents(segment: Segment, held: _Held, term: str) -> array[int]:
+    documents = held.documents.get(term)
+    return held.documents.keep(term, segment.documents(term)) if documents is None else documents
+
+
+def _counts(view: _View, stemmed: str, paths: tuple[str, ...]) -> Counts:
+    key = (stemmed, paths)
+    found = view.counts.get(key)
+    if found is None:
+        found = Counts()
+        ends = tuple(_SEPARATOR + path for path in paths)
+        for term in {term for _, held in view.segments for term in held.by_stem.get(stemmed, ())}:
+            if term.endswith(ends):
+                found.add(_posting(view, term), _repeated(view, term))
+        view.counts.keep(key, found)
+    return found
+
+
+def _repeated(view: _View, term: str) -> dict[int, int]:
+    """How often entries have a term that have it more than once."""
+    repeated: dict[int, int] = {}
+    for segment, held in view.segments:
+        counts = held.repeated.get(term)
+        if counts is None:
+            counts = held.repeated.keep(term, segment.repeated(term))
+        nums, deleted = held.nums, segment.deleted
+        repeated.update(
+            (nums[number], count)
+            for number, count in counts.items()
+            if number not in deleted and nums[number] >= 0
+        )
+    return repeated
 
 
 def _with_stem(view: _View, stemmed: str, path: str) -> BitMap:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import shutil
 import threading
 import time
@@ -10,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from flatdata.errors import FlatdataError
-from flatdata.index.whoosh_adapter import BrokenWords, WhooshIndex, WhooshWriter
+from flatdata.index.errors import BrokenWords
+from flatdata.index.whoosh_adapter import WhooshIndex, WhooshWriter
 from flatdata.index.words import VERSION, Committed, CommittedFile, terms_of
 from flatdata.store.entry import Entry
 from flatdata.store.log import Record
@@ -20,6 +23,11 @@ from flatdata.store.store import Store
 _COMMIT_SECONDS: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _STOP_SECONDS: Final = 3.0
+_GIVE_WAY_SECONDS: Final = 1.0
+_LONGEST_WAIT: Final = 10.0
+_NICENESS: Final = 10
+_AT_ONCE: Final = 100
+"""Entries that are added between two looks at whether somebody else needs the interpreter."""
 
 _NOTHING: Final = Committed(VERSION, "", -1, -1, 0, 0)
 
@@ -27,7 +35,7 @@ logger = logging.getLogger("flatdata.words")
 
 
 class WordsWriter:
-    """The thread that writes words.
+    """The thread that writes words. Nobody waits for it, so whoever else has something to do comes first.
 
     Args:
         folder: `.flatdata/index/words`.
@@ -41,6 +49,7 @@ class WordsWriter:
         self._stop = threading.Event()
         self._rebuild = threading.Event()
         self._committed = _NOTHING
+        self._busy_until = 0.0
         self._thread = threading.Thread(target=self._run, name="words", daemon=True)
 
     def start(self) -> None:
@@ -56,11 +65,18 @@ class WordsWriter:
         """Throw the index away and make it again, in the background."""
         self._rebuild.set()
 
+    def give_way(self) -> None:
+        """Note that the keeper takes in edits: words have to wait for a moment, or ten seconds at most."""
+        self._busy_until = time.monotonic() + _GIVE_WAY_SECONDS
+
     def committed(self) -> tuple[int, int]:
         """Number of the last record that is in the index (-1: it is being made), and its entries."""
         return self._committed.seq, self._committed.entries
 
     def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            # Of this thread alone, as Linux has it: requests in other processes come first, too.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         pause = _COMMIT_SECONDS
         while not self._stop.is_set():
             began = time.monotonic()
@@ -87,13 +103,21 @@ class WordsWriter:
                     # A reader found the index damaged, or somebody deleted it.
                     self._rebuild.set()
                 elif self._store.position != self._committed.position:
-                    self._catch_up(index)
+                    self._wait_for_others()
+                    if not self._stop.is_set():
+                        self._catch_up(index)
                 self._stop.wait(_COMMIT_SECONDS)
         finally:
             index.close()
         if self._rebuild.is_set():
             self._rebuild.clear()
             self._remove()
+
+    def _wait_for_others(self) -> None:
+        end = time.monotonic() + _LONGEST_WAIT
+        while (now := time.monotonic()) < min(self._busy_until, end):
+            if self._stop.wait(min(self._busy_until, end) - now):
+                return
 
     def _open(self) -> WhooshIndex | None:
         committed, log = self._file.read(), self._store.log
@@ -118,7 +142,9 @@ class WordsWriter:
         writer = index.writer()
         if writer is None:
             raise BrokenWords("another process writes")
-        for entry in entries:
+        for number, entry in enumerate(entries):
+            if not number % _AT_ONCE:
+                self._wait_for_others()
             if self._stop.is_set():
                 writer.cancel()
                 index.close()
@@ -160,8 +186,7 @@ class WordsWriter:
 
     @staticmethod
     def _write(writer: WhooshWriter, changed: set[str], trees: set[str], entries: list[Entry]) -> None:
-        for slug in changed | trees:
-            writer.remove(slug)
+        writer.remove(changed | trees)
         for tree in trees:
             writer.remove_below(tree)
         for entry in entries:

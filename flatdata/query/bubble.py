@@ -27,6 +27,7 @@ from flatdata.query.tree import (
     Absent,
     AllHints,
     AnyHint,
+    Field,
     Hint,
     Json,
     Keyed,
@@ -35,6 +36,7 @@ from flatdata.query.tree import (
     Nothing,
     Operator,
     OrderIndex,
+    Place,
     Ranged,
     Words,
 )
@@ -331,6 +333,7 @@ def word_search(analyse: Analyse, *, many: bool, exact: bool = True) -> Operator
     `exact` False is for fields whose path in the index of words may be that of other fields too.
     """
     texts, odd = (_texts_of, ODD_TEXTS) if many else (_text_of, ODD_TEXT)
+    oddities = Keyed(odd, (ODD,), exact=False)
 
     def contains(raw: Json | Absent, stems: tuple[str, ...]) -> bool:
         missing = set(stems)
@@ -342,14 +345,15 @@ def word_search(analyse: Analyse, *, many: bool, exact: bool = True) -> Operator
         if not stems:
             return Nothing()
         sure = exact and all(len(stem) < _LONGEST_STEM for stem in stems)
-        return AnyHint(
-            (
-                AllHints((Words(stems, exact=sure), NoHint(Keyed(odd, (ODD,))))),
-                Keyed(odd, (ODD,), exact=False),
-            )
-        )
+        return Words(stems, exact=sure, odd=oddities)
 
     return Operator("text contains", contains, where)
+
+
+def word_place(source: Field, *, many: bool) -> Place:
+    """A field whose words count in a ranking, as `word_search` finds them."""
+    texts, odd = (_texts_of, ODD_TEXTS) if many else (_text_of, ODD_TEXT)
+    return Place(source, Keyed(odd, (ODD,)), texts)
 
 
 _TEXT: Final = FieldType("text")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from flatdata.query.filterdates import DATE_CONDITIONS
@@ -23,7 +24,15 @@ from flatdata.query.javascript import (
     text_of,
 )
 from flatdata.query.patterns import Pattern
-from flatdata.query.siftvalues import Many, SiftError, bounds_of, is_unset, shaped, text_hint
+from flatdata.query.siftvalues import (
+    Many,
+    SiftError,
+    bounds_of,
+    is_unset,
+    shaped,
+    text_hint,
+    unless_many,
+)
 from flatdata.query.tree import (
     ABSENT,
     EVERYTHING,
@@ -37,6 +46,7 @@ from flatdata.query.tree import (
     Keyed,
     KeyIndex,
     Node,
+    NoHint,
     Not,
     Operator,
     OrderIndex,
@@ -152,14 +162,16 @@ def _between(field: Field, item: dict[str, Json], compile_: Compile) -> Node:
 
 # --- text -----------------------------------------------------------------------------------------------
 
+_UNSET: Final = shaped("null", "absent", exact=True)
 CONTAINS: Final = Operator(
     "filter contains",
     _of_cells(lambda cell, needle: _is_set(cell) and needle in text_of(cell).lower()),
-    text_hint,
+    partial(text_hint, any_case=True),
 )
 LACKS: Final = Operator(
     "filter notcontain",
     _of_cells(lambda cell, needle: _is_set(cell) and needle not in text_of(cell).lower()),
+    lambda needle: unless_many(NoHint(AnyHint((text_hint(needle, any_case=True), _UNSET)))),
 )
 FOUND: Final = Operator(
     "filter regex",

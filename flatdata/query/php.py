@@ -22,6 +22,7 @@ from flatdata.query.php_index import (
     EXACT,
     KIND,
     NUMBERS,
+    NUMERIC,
     SOME_TEXT,
     SOMETHING,
     SORT,
@@ -71,6 +72,8 @@ __all__ = [
 
 MAX_PATTERN: Final = 1000
 """Characters in a regular expression; a longer one is invalid."""
+_SHORT: Final = 100
+"""Characters of a text up to which hints for it are remembered."""
 
 # --- equality ---------------------------------------------------------------------------------------
 
@@ -99,7 +102,7 @@ def _in(value: Json, operand: Json) -> bool:
 
 def _in_hint(operand: Json) -> Hint:
     keys: dict[Hashable, None] = {}
-    ranges: list[Hint] = []
+    numbers: dict[int | float, None] = {}
     for member in members(operand):
         if not isinstance(member, str) and not is_number(member):
             return SOMETHING
@@ -107,9 +110,10 @@ def _in_hint(operand: Json) -> Hint:
         if number is None:
             keys[member] = None
         else:
-            ranges.append(Ranged(NUMBERS, number, number))
+            numbers[number] = None
         keys[BOOLEANS[truth(member)]] = None
-    return AnyHint((Keyed(EXACT, tuple(keys)), *ranges))
+    exact = Keyed(EXACT, tuple(keys))
+    return AnyHint((exact, Keyed(NUMERIC, tuple(numbers)))) if numbers else exact
 
 
 # --- order ------------------------------------------------------------------------------------------
@@ -140,9 +144,7 @@ def _order_hint(test: Callable[[Json, Json], bool]) -> Callable[[Json], Hint]:
             return Ranged(index, high=bound, high_open=open_end)
         return Ranged(index, low=bound, low_open=open_end)
 
-    def hint(operand: Json) -> Hint:
-        if not isinstance(operand, str) and not is_number(operand):
-            return SOMETHING
+    def made(operand: str | float) -> Hint:
         parts: list[Hint] = [side(TEXTS, text_of(operand))]
         number = numeric(operand)
         if number is not None:
@@ -152,6 +154,13 @@ def _order_hint(test: Callable[[Json, Json], bool]) -> Callable[[Json], Hint]:
         if not below:
             parts.append(Keyed(KIND, ARRAYS))
         return AnyHint(tuple(parts))
+
+    remembered = lru_cache(maxsize=512)(made)
+
+    def hint(operand: Json) -> Hint:
+        if isinstance(operand, str):
+            return remembered(operand) if len(operand) <= _SHORT else made(operand)
+        return made(operand) if is_number(operand) else SOMETHING
 
     return hint
 

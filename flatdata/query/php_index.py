@@ -33,6 +33,11 @@ def _kind_keys(value: Json | Absent) -> tuple[Hashable, ...]:
     return () if kind is None else (kind,)
 
 
+def _numeric_keys(value: Json | Absent) -> tuple[Hashable, ...]:
+    number = numeric(value)
+    return () if number is None else (number,)
+
+
 def _text_key(value: Json | Absent) -> str | None:
     return text_of(value) if isinstance(value, str) or is_number(value) else None
 
@@ -61,6 +66,8 @@ EXACT: Final = KeyIndex("php.exact", exact_keys)
 """Scalars by value: 1 and 1.0 are one key; 1, "1" and true are three."""
 KIND: Final = KeyIndex("php.kind", _kind_keys)
 """What a value is: boolean, number, text, list or map. Absent and null have no kind."""
+NUMERIC: Final = KeyIndex("php.numeric", _numeric_keys)
+"""Numbers and numeric texts, by the number: 1, 1.0 and "1" are one key."""
 NUMBERS: Final = OrderIndex("php.numbers", numeric)
 """Numbers and numeric texts, by number."""
 TEXTS: Final = OrderIndex("php.texts", _text_key)

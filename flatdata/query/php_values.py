@@ -19,14 +19,15 @@ _NUMERIC: Final = re.compile(
     r"[ \t\n\r\v\f]*"
 )
 
+_NUMBER_STARTS: Final = frozenset(" \t\n\r\v\f+-.0123456789")
+
 
 def number_of(text: str) -> int | float | None:
     """The number a text reads as: decimal, with sign, fraction, exponent and blanks around it, or None.
 
     Whole numbers stay exact up to 400 digits; what is too large for a float is an infinity.
     """
-    found = _NUMERIC.fullmatch(text)
-    if found is None:
+    if text[:1] not in _NUMBER_STARTS or (found := _NUMERIC.fullmatch(text)) is None:
         return None
     whole = found["whole"]
     return int(whole) if whole is not None and len(whole) <= _MAX_DIGITS else float(text)

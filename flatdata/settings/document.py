@@ -7,9 +7,8 @@ from typing import Final
 
 import msgspec
 
-from flatdata.query.tree import Json
 from flatdata.settings.table import GROUPS, ROWS, Row, SettingPath
-from flatdata.store.codec import dump_yaml
+from flatdata.store.codec import Json, dump_yaml
 
 _PAGE_HEAD: Final = """# Settings
 

@@ -8,9 +8,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
-from flatdata.query.tree import Json
 from flatdata.settings.table import GROUPS, PREFIX, ROWS, Row, SettingPath, Settings, SettingsError
-from flatdata.store.codec import CodecError, load_yaml
+from flatdata.store.codec import CodecError, Json, load_yaml
 
 FILE_NAME: Final = "flatdata.yaml"
 RESERVED_VARIABLES: Final = frozenset({"FLATDATA_ROOT", "FLATDATA_OPTIONS"})

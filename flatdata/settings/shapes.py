@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
-from flatdata.query.tree import Json
+from flatdata.store.storable import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flatdata.errors import FlatdataError
-from flatdata.query.tree import Json
 from flatdata.settings.shapes import Shape, shape_of
+from flatdata.store.storable import Json
 
 PREFIX: Final = "FLATDATA_"
 MIB: Final = 1024 * 1024

@@ -18,6 +18,7 @@ __all__ = [
     "CodecError",
     "Json",
     "Limits",
+    "as_read_back",
     "check_storable",
     "dump_entry",
     "dump_yaml",
@@ -61,6 +62,15 @@ def dump_entry(
     bytes before it promises anything.
     """
     return _FORMS[form].dump(fields, limits, is_storable=is_storable)
+
+
+def as_read_back(fields: dict[str, Json], form: str) -> dict[str, Json]:
+    """The fields as `load_entry` gives them of what `dump_entry` makes of them in this form."""
+    if form != "entry.md":
+        return fields
+    from flatdata.store import front_matter
+
+    return front_matter.as_read_back(fields)
 
 
 def _load_mapping(data: bytes, limits: Limits) -> dict[str, Json]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from flatdata.errors import FlatdataError
 
 
@@ -36,3 +38,11 @@ class CorruptLog(FlatdataError):
         super().__init__(f"unreadable record in {path} at byte {offset}")
         self.path = path
         self.offset = offset
+
+
+class NotASite(FlatdataError):
+    """The folder has no `content/`."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(f"{root} is not a site: it has no content/ folder")
+        self.root = root

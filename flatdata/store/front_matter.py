@@ -101,6 +101,14 @@ def dump_front_matter(
     return data
 
 
+def as_read_back(fields: dict[str, Json]) -> dict[str, Json]:
+    """The fields as `load_front_matter` gives them of what `dump_front_matter` makes of them."""
+    if _CONTENT in fields and not _survives_as_body(fields[_CONTENT], alone=len(fields) == 1):
+        return fields
+    rest = {key: value for key, value in fields.items() if key != _CONTENT}
+    return {**rest, _CONTENT: fields.get(_CONTENT, "")}
+
+
 def _survives_as_body(content: Json, alone: bool) -> bool:
     """Whether this value of `content` reads back unchanged from a body, `alone` in the file or not."""
     if not isinstance(content, str) or content != content.strip() or not is_printable(content):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Callable
@@ -28,6 +29,8 @@ FOLDER_FORMS: Final = (ENTRY_YAML, ENTRY_MD)
 """Forms that live in a folder of their own, the first one winning over the second."""
 
 RESERVED_LAST: Final = frozenset({"entry", "manifest"})
+_DETOUR: Final = re.compile(r"/(?:/|\.{1,2}(?:/|$)|$)")
+"""A part of a path that says the same as another path without it."""
 _BIDI: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
@@ -184,7 +187,7 @@ class Tree:
         Raises:
             InvalidSlug: for a file that looks like an entry but whose name no slug can have.
         """
-        relative = os.path.relpath(path, self._base)
+        relative = self._relative(path)
         if relative.startswith(".."):
             return None
         folder, _, name = relative.rpartition("/")
@@ -206,7 +209,7 @@ class Tree:
         Raises:
             InvalidSlug: for a folder that no entry can be in.
         """
-        relative = os.path.relpath(path, self._base)
+        relative = self._relative(path)
         if relative == ".":
             return ("",)
         if "/." in f"/{relative}":
@@ -218,6 +221,14 @@ class Tree:
         if len(segments) > MAX_DEPTH or not unicodedata.is_normalized("NFC", relative):
             raise InvalidSlug(relative, "no entry can be in it")
         return (relative,)
+
+    def _relative(self, path: str) -> str:
+        """`path` from here, as `os.path.relpath` says it, which takes 40 µs."""
+        start = len(self._base) + 1
+        is_below = path.startswith(self._base) and path[start - 1 : start] == "/"
+        if is_below and path[start:] and not _DETOUR.search(path, start - 1):
+            return path[start:]
+        return os.path.relpath(path, self._base)
 
     @staticmethod
     def _checked(slug: str) -> str:

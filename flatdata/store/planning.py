@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from flatdata.store.changes import Change, Copy, Delete, DeleteTree, Move, Put
-from flatdata.store.codec import check_storable
+from flatdata.store.codec import as_read_back, check_storable
 from flatdata.store.disk import META_KEY, Disk, render
 from flatdata.store.entry import Entry, encode_json
 from flatdata.store.errors import EntryExists, EntryMissing
@@ -135,7 +135,7 @@ def _put(change: Put, view: View, seen: set[str]) -> Effect:
         change.slug,
         form=form,
         mtime=view.now_ns,
-        new=image_json(encode_json(change.fields)),
+        new=image_json(encode_json(as_read_back(change.fields, form))),
         new_meta=image_json(meta_body),
     )
     if before is not None:

@@ -13,14 +13,12 @@ import binascii
 import hashlib
 import os
 from collections.abc import Iterator
-from typing import BinaryIO, Final
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from flatdata.errors import FlatdataError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 MAGIC: Final = b"FLATSEAL"
 CHUNK: Final = 64 * 1024
@@ -55,7 +53,17 @@ def key_name(key: bytes) -> str:
 
 
 def _derived(key: bytes, salt: bytes, purpose: bytes) -> bytes:
+    # Imported where it is used: many sites encrypt nothing.
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=purpose).derive(key)
+
+
+def _cipher(key: bytes, salt: bytes) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(_derived(key, salt, b"flatdata media"))
 
 
 def _nonce(number: int, last: bool) -> bytes:
@@ -68,7 +76,7 @@ class Sealer:
     def __init__(self, file: BinaryIO, key: bytes) -> None:
         salt = os.urandom(_SALT)
         self._file = file
-        self._cipher = AESGCM(_derived(key, salt, b"flatdata media"))
+        self._cipher = _cipher(key, salt)
         self._number = 0
         self._buffer = bytearray()
         file.write(MAGIC + salt)
@@ -96,10 +104,12 @@ def unseal(file: BinaryIO, key: bytes) -> Iterator[bytes]:
     Raises:
         SealBroken: where the file is not what was written, or was written with another key.
     """
+    from cryptography.exceptions import InvalidTag
+
     header = file.read(len(MAGIC) + _SALT)
     if len(header) != len(MAGIC) + _SALT or not header.startswith(MAGIC):
         raise SealBroken("the header is damaged")
-    cipher = AESGCM(_derived(key, header[len(MAGIC) :], b"flatdata media"))
+    cipher = _cipher(key, header[len(MAGIC) :])
     number = 0
     chunk = file.read(CHUNK + _TAG)
     while True:

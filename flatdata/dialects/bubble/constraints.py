@@ -35,7 +35,7 @@ from flatdata.query.bubble_values import ID, REFERENCES, FieldType, read_number,
 from flatdata.query.tree import ABSENT, Json, Operator
 
 ALL: Final = "_all"
-_WORDS_IN: Final = "text contains"
+WORDS_IN: Final = "text contains"
 MAX_VALUES: Final = 10_000
 """Values in the list of `in` and `not in`, and in all lists of one search."""
 
@@ -106,7 +106,7 @@ class Reading:
             raise invalid(key, bad.reason) from None
 
     def _anywhere(self, name: str, raw: Mapping[str, Json]) -> Anywhere | None:
-        if not name.endswith(_WORDS_IN) or name not in CONSTRAINT_TYPES:
+        if not name.endswith(WORDS_IN) or name not in CONSTRAINT_TYPES:
             raise constraint_not_found(name, ALL, self.thing_type.name)
         if "value" not in raw:
             return None
@@ -114,10 +114,10 @@ class Reading:
             stems = self._words(raw["value"])
         except _Bad as bad:
             raise invalid(ALL, bad.reason) from None
-        return Anywhere(stems, negated=name != _WORDS_IN)
+        return Anywhere(stems, negated=name != WORDS_IN)
 
     def _operand(self, field: ThingField, name: str, value: Json) -> Any:
-        if name.endswith(_WORDS_IN):
+        if name.endswith(WORDS_IN):
             return self._words(value)
         if name == "geographic_search":
             return self._circle(value)

@@ -9,16 +9,18 @@ as empty on the others, so that the results are those that the visible data woul
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import structs
+
 from flatdata.access.privacy import Grants, all_of, any_of, none_of
-from flatdata.dialects.bubble.constraints import MAX_VALUES, Anywhere, Constraint, Reading
+from flatdata.dialects.bubble.constraints import MAX_VALUES, WORDS_IN, Anywhere, Constraint, Reading
 from flatdata.dialects.bubble.errors import bad_parameter, unrecognized
 from flatdata.dialects.bubble.parameters import Search, SortBy
 from flatdata.dialects.bubble.types import COLUMN_VIEW, CREATED_DATE, ThingField
-from flatdata.query.bubble import distance_km, order_index, order_key, word_search
+from flatdata.query.bubble import distance_km, order_index, order_key, word_place, word_search
 from flatdata.query.bubble_values import read_address
 from flatdata.query.evaluate import matches
 from flatdata.query.tree import (
@@ -32,11 +34,16 @@ from flatdata.query.tree import (
     Node,
     Operator,
     OrderBy,
+    OrderIndex,
     Query,
+    Relevance,
     Scope,
+    Sought,
 )
 from flatdata.store.entry import Entry
 
+RELEVANCE: Final = "_relevance"
+"""The sort field that stands for how well things fit the words that are sought; an addition of flatdata's."""
 MAX_REACH: Final = 50_000
 """Things that a search can reach with `cursor`: beyond, pages are empty though `remaining` is not 0 (§6)."""
 
@@ -59,11 +66,20 @@ class Page:
 def run(search: Search, reading: Reading, grants: Grants, index: SearchIndex) -> Page:
     """Carry out a search. Raises `Refused`."""
     thing_type = reading.thing_type
-    where = _where(search, reading, grants)
-    orders = [_order(sort, search, reading, grants) for sort in search.sorts]
+    constraints = _constraints(search, reading)
+    where = _where(constraints, reading, grants)
+    relevance = _relevance(search, constraints, reading, grants)
+    sorts = search.sorts if relevance is None else search.sorts[1:]
+    orders = [_order(sort, search, reading, grants) for sort in sorts]
     kept = [order for order in orders if order is not None]
     query = Query(Scope(thing_type.source.slug), where, total=search.count_remaining)
     limit = max(0, min(search.limit, MAX_REACH - search.cursor))
+    if relevance is not None:
+        ties = (*map(_read_from_entries, kept), _BY_CREATION)
+        found = index(
+            structs.replace(query, order=ties, offset=search.cursor, limit=limit, relevance=relevance)
+        )
+        return Page(found.entries, found.total if search.count_remaining else None)
     if search.random or any(isinstance(order, _Computed) for order in kept):
         found = index(query)
         entries = list(found.entries)
@@ -71,23 +87,27 @@ def run(search: Search, reading: Reading, grants: Grants, index: SearchIndex) ->
         total = len(entries) if search.count_remaining else None
         return Page(entries[search.cursor : search.cursor + limit], total)
     order = tuple(order for order in kept if isinstance(order, OrderBy)) or (_BY_CREATION,)
-    found = index(replace(query, order=order, offset=search.cursor, limit=limit))
+    found = index(structs.replace(query, order=order, offset=search.cursor, limit=limit))
     return Page(found.entries, found.total if search.count_remaining else None)
 
 
 # --- constraints ------------------------------------------------------------------------------------------
 
 
-def _where(search: Search, reading: Reading, grants: Grants) -> Node:
-    parts = [grants.findable()]
+def _constraints(search: Search, reading: Reading) -> list[Constraint | Anywhere]:
     lists = (value for raw in search.constraints if isinstance(value := raw.get("value"), list))
     if sum(map(len, lists)) > MAX_VALUES:
         raise bad_parameter("constraints", f"their lists must have no more than {MAX_VALUES} entries")
-    for raw in search.constraints:
-        constraint = reading.constraint(raw)
+    read = (reading.constraint(raw) for raw in search.constraints)
+    return [constraint for constraint in read if constraint is not None]
+
+
+def _where(constraints: Sequence[Constraint | Anywhere], reading: Reading, grants: Grants) -> Node:
+    parts = [grants.findable()]
+    for constraint in constraints:
         if isinstance(constraint, Anywhere):
             parts.append(_anywhere(constraint, reading, grants))
-        elif constraint is not None:
+        else:
             parts.append(_node(constraint, grants))
     return all_of(*parts)
 
@@ -110,8 +130,7 @@ def _anywhere(search: Anywhere, reading: Reading, grants: Grants) -> Node:
         return EVERYTHING if search.negated else NOTHING
     places = [
         (grants.constrainable(field.caption), _text_field(field), _operator(field, reading))
-        for field in reading.thing_type.fields
-        if field.type.kind in _TEXT_KINDS
+        for field in _searched(reading)
     ]
     node = all_of(
         *(
@@ -122,6 +141,11 @@ def _anywhere(search: Anywhere, reading: Reading, grants: Grants) -> Node:
         )
     )
     return none_of(node) if search.negated else node
+
+
+def _searched(reading: Reading) -> list[ThingField]:
+    """The fields that the key `_all` searches."""
+    return [field for field in reading.thing_type.fields if field.type.kind in _TEXT_KINDS]
 
 
 def _operator(field: ThingField, reading: Reading) -> Operator:
@@ -141,6 +165,51 @@ def _called(raw: Json | Absent) -> Json | Absent:
     return raw.get("address", ABSENT) if isinstance(raw, dict) else raw
 
 
+# --- relevance --------------------------------------------------------------------------------------------
+
+
+def _relevance(
+    search: Search, constraints: Sequence[Constraint | Anywhere], reading: Reading, grants: Grants
+) -> Relevance | None:
+    """The order that `sort_field=_relevance` asks for, which is flatdata's own: by BM25.
+
+    What counts are the words of `text contains`, in the fields that the caller may search on all things:
+    how often a word occurs in a hidden field must not show in the order. Raises `Refused` if no words are
+    sought.
+    """
+    if not search.sorts or search.sorts[0].key != RELEVANCE or reading.thing_type.find(RELEVANCE):
+        return None
+    sought = [
+        _sought(constraint, reading, grants)
+        for constraint in constraints
+        if (isinstance(constraint, Anywhere) and not constraint.negated)
+        or (isinstance(constraint, Constraint) and constraint.operator.name == WORDS_IN)
+    ]
+    if not sought:
+        raise unrecognized(RELEVANCE)
+    return Relevance(tuple(sought), search.sorts[0].descending)
+
+
+def _sought(constraint: Constraint | Anywhere, reading: Reading, grants: Grants) -> Sought:
+    if isinstance(constraint, Anywhere):
+        many, stems, fields = True, constraint.stems, _searched(reading)
+    else:
+        many, stems, fields = False, constraint.operand, [constraint.field]
+    fields = [field for field in fields if grants.constrainable(field.caption) == EVERYTHING]
+    places = tuple(word_place(_text_field(field), many=many) for field in fields)
+    return Sought(stems, places, all(field.own_words for field in fields))
+
+
+def _read_from_entries(order: OrderBy | _Computed) -> OrderBy:
+    """A sort key for ties, of which the index needs no structure."""
+    if isinstance(order, OrderBy):
+        return order
+    return OrderBy(_ENTRY, OrderIndex("bubble:computed", order.key), order.descending)
+
+
+_ENTRY: Final = Field("bubble:entry", "", lambda entry: entry)
+
+
 # --- order ------------------------------------------------------------------------------------------------
 
 _BY_CREATION: Final = OrderBy(CREATED_DATE.source, order_index(CREATED_DATE.type))
@@ -150,7 +219,7 @@ _BY_CREATION: Final = OrderBy(CREATED_DATE.source, order_index(CREATED_DATE.type
 class _Computed:
     """A sort key that no structure of the index has."""
 
-    key: Callable[[Entry], Any]
+    key: Callable[[Any], Any]
     descending: bool
 
 

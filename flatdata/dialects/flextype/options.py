@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar, get_args
 
+from msgspec import Struct
+
 from flatdata.dialects.flextype.find_options import Find, parse_find
 from flatdata.dialects.flextype.option_values import BadOptions, to_bool, to_int, to_mapping, to_text
 from flatdata.dialects.flextype.querystring import with_lists
@@ -46,8 +48,7 @@ CHILDREN: Final = Find()
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(Struct, frozen=True):
     """One condition: a key in dot notation, a lower-case operator (any text), and what was sent with it."""
 
     key: str
@@ -61,8 +62,7 @@ class Where:
         return Condition(at, operators.get(self.operator, UNKNOWN), operand)
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """`options[filter]`, applied in this order: where, group_by, sort, offset, limit, result.
 
     `sort` is a key in dot notation and whether it descends. `offset` and `limit` are PHP's: negative ones

@@ -21,8 +21,10 @@ from flatdata.dialects.flextype.file_tests import BY_TIME, file_conditions
 from flatdata.dialects.flextype.options import (
     BadOptions,
     Filter,
+    Find,
     Options,
     apply_slice,
+    group_key,
     grouped,
     parse_options,
 )
@@ -34,9 +36,9 @@ from flatdata.plugins import MacroFailed
 from flatdata.query.evaluate import matches
 from flatdata.query.php import DOCUMENTED, LIVE
 from flatdata.query.php_index import SORT
-from flatdata.query.tree import ABSENT, Absent, All, Field, Json, OrderBy, Query, Scope
+from flatdata.query.tree import ABSENT, Absent, All, Field, Json, KeyIndex, OrderBy, Query, Scope
 from flatdata.store.entry import Entry, decode_json, encode_json
-from flatdata.store.paths import InvalidSlug
+from flatdata.store.paths import MANIFEST, InvalidSlug
 
 if TYPE_CHECKING:
     from flatdata.site import Site
@@ -81,11 +83,18 @@ class Reader:
                 return None
         if options.collection:
             return self._collection(collection_slug(id_), options, expansion)
-        entry = self._site.store.get(entry_slug(id_))
+        entry = self._entry(id_)
         if entry is None:
             return None
         body = expansion.render(entry)
         return body if options.filter is None else self._filtered(body, options.filter)
+
+    def _entry(self, id_: str) -> Entry | None:
+        entry = self._site.store.get(id_)
+        # What is there under this very id needs no look at how it is written.
+        if entry is not None and entry.form != MANIFEST:
+            return entry
+        return self._site.store.get(entry_slug(id_))
 
     def _fetch_nested(self, id_: str, options: Json, expansion: Expansion) -> bytes | None:
         """The same for `entries.fetch` in a file, where what cannot be used finds nothing."""
@@ -98,11 +107,11 @@ class Reader:
 
     def _collection(self, slug: str, options: Options, expansion: Expansion) -> bytes | None:
         steps = options.filter or NO_FILTER
-        entries, paged = self._search(slug, options, steps)
         if steps.group_by is not None:
-            groups = list(grouped(entries, _group_value(steps.group_by, self._how)).items())
-            picked_groups = _sliced(groups, steps, paged=False)
+            groups, paged = self._groups(slug, options, steps, steps.group_by)
+            picked_groups = _sliced(groups, steps, paged=paged)
             return _answer(picked_groups, steps, lambda group: self._list(group, expansion))
+        entries, paged = self._search(slug, options, steps)
         pairs = [(entry.slug, entry) for entry in _sliced(entries, steps, paged=paged)]
         if expansion.nested and not expansion.affords(len(pairs)):
             return None
@@ -117,34 +126,42 @@ class Reader:
 
     def _search(self, slug: str, options: Options, steps: Filter) -> tuple[list[Entry], bool]:
         """The entries that `find` and `where` leave, in order, and whether they are a page already."""
-        find = options.find
-        page = steps.plain_page if steps.group_by is None else None
-        offset, limit = page or (0, None)
-        if steps.result in _NEEDED and (limit is None or limit > _NEEDED[steps.result]):
-            limit = _NEEDED[steps.result] if page else None
-        if limit == 0 or (find.max_depth is not None and find.max_depth < find.min_depth):
+        offset, limit, paged = _page_of(steps)
+        if limit == 0 or _nowhere(options.find):
             return [], True
+        order = []
+        if steps.sort is not None:
+            key, descending = steps.sort
+            order.append(OrderBy(field_at(key, self._how), SORT, descending))
+        query = msgspec.structs.replace(
+            self._query(slug, options.find, steps, order), offset=offset, limit=limit
+        )
+        return self._site.index.search(query).entries, paged
+
+    def _groups(
+        self, slug: str, options: Options, steps: Filter, name: str
+    ) -> tuple[list[tuple[str, list[Entry]]], bool]:
+        """The groups of the entries that `find` and `where` leave, and whether they are a page already."""
+        offset, limit, paged = _page_of(steps)
+        if limit == 0 or _nowhere(options.find):
+            return [], True
+        field = _group_field(name, self._how)
+        query = self._query(slug, options.find, steps, [])
+        groups = self._site.index.groups(query, field, _GROUPS, offset=offset, limit=limit)
+        return [(group_key(field.read(group.first)), group.entries) for group in groups], paged
+
+    def _query(self, slug: str, find: Find, steps: Filter, order: list[OrderBy]) -> Query:
+        """What `find` and `where` leave, ordered by `order` before `find.sort_by`."""
         calendar = calendar_at(int(time.time()), self._how.zone)
         conditions = [
             where.condition(field_at(where.key, self._how), self._operators, calendar)
             for where in steps.where
         ]
         conditions += file_conditions(find, slug, calendar, self._site.store.raw)
-        order = []
-        if steps.sort is not None and steps.group_by is None:
-            key, descending = steps.sort
-            order.append(OrderBy(field_at(key, self._how), SORT, descending))
         if find.sort_by is not None:
-            order.append(BY_TIME)
-        query = Query(
-            Scope(slug, find.min_depth, find.max_depth),
-            All(tuple(conditions)),
-            tuple(order),
-            offset,
-            limit,
-            total=False,
-        )
-        return self._site.index.search(query).entries, page is not None
+            order = [*order, BY_TIME]
+        scope = Scope(slug, find.min_depth, find.max_depth)
+        return Query(scope, All(tuple(conditions)), tuple(order), total=False)
 
     # --- one entry ------------------------------------------------------------------------------------
 
@@ -177,11 +194,30 @@ def _sliced(items: Sequence[T], steps: Filter, *, paged: bool) -> Sequence[T]:
     return items if paged else apply_slice(items, steps.offset, steps.limit)
 
 
-def _group_value(name: str, how: Rendering) -> Callable[[Entry], Json | Absent]:
+def _page_of(steps: Filter) -> tuple[int, int | None, bool]:
+    """Offset and limit of what is needed, and whether that is the page; else it is everything."""
+    page = steps.plain_page
+    if page is None:
+        return 0, None, False
+    offset, limit = page
+    needed = _NEEDED.get(steps.result)
+    if needed is not None and (limit is None or limit > needed):
+        limit = needed
+    return offset, limit, True
+
+
+def _nowhere(find: Find) -> bool:
+    return find.max_depth is not None and find.max_depth < find.min_depth
+
+
+_GROUPS: Final = KeyIndex("flextype.group", lambda value: (group_key(value),))
+
+
+def _group_field(name: str, how: Rendering) -> Field:
     """Groups know no dots: a name with dots is a name."""
     if "." in name:
-        return lambda entry: entry.fields.get(name, ABSENT)
-    return field_at(name, how).read
+        return Field("flextype-name", name, lambda entry: entry.fields.get(name, ABSENT))
+    return field_at(name, how)
 
 
 def _inside(path: str) -> Field:

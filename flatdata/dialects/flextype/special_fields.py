@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Any, Final
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from markdown_it import MarkdownIt
 
 from flatdata.dialects.flextype.fields import read_path
 from flatdata.dialects.flextype.render import EXPANDING, Rendered, Rendering, complete, plain, top_level
@@ -22,6 +21,9 @@ from flatdata.dialects.flextype.shortcodes import Handler, expand_shortcodes
 from flatdata.query.php_values import text_of
 from flatdata.query.tree import ABSENT, Json
 from flatdata.store.entry import Entry, decode_json
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 MAX_NESTING: Final = 8
 MAX_FETCHED: Final = 10_000
@@ -167,10 +169,14 @@ class Expansion:
 @lru_cache(maxsize=256)
 def markdown(text: str) -> str:
     """CommonMark with tables as HTML. HTML in the text passes through, as it does in Flextype."""
-    return str(_MARKDOWN.render(text))
+    return str(_markdown().render(text))
 
 
-_MARKDOWN: Final = MarkdownIt("commonmark").enable("table")
+@cache
+def _markdown() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # many sites have no Markdown
+
+    return MarkdownIt("commonmark").enable("table")
 
 
 def _mapping(value: Any, *path: str) -> dict[str, Json]:

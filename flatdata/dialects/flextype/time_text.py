@@ -363,14 +363,16 @@ FORMATS: Final[tuple[tuple[str, str, _Read], ...]] = (
     ("a", rf"{_MONTH_DAY}{_TIME24}", _read_date_and_time),
     ("0+", rf"(?P<sign>[+-]*)[ \t]*(?P<n>[0-9]{{1,24}})[ \t]*{_UNIT}", _read_count),
 )
-_COMPILED: Final[Mapping[str, list[tuple[re.Pattern[str], _Read]]]] = {
-    start: [
+
+
+@cache
+def _compiled(start: str) -> list[tuple[re.Pattern[str], _Read]]:
+    """The formats that may begin so; compiled when a text is first read, which takes 20 ms."""
+    return [
         (re.compile(form, re.IGNORECASE | re.ASCII), read)
         for starts, form, read in FORMATS
         if start in starts
     ]
-    for start in "0a+"
-}
 
 
 @lru_cache(maxsize=8192)
@@ -390,7 +392,7 @@ def _read_one(text: str, at: int, parts: Parts) -> int:
     first = text[at]
     start = "0" if "0" <= first <= "9" else "a" if first.isalpha() else "+"
     best: _Found | None = None
-    for pattern, read in _COMPILED[start]:
+    for pattern, read in _compiled(start):
         found = pattern.match(text, at)
         if found is not None and (best is None or found.end() > best.end()):
             best, chosen = found, read

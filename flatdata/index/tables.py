@@ -1,0 +1,99 @@
+"""Tables from the number of an entry (`Entry.num`) to something about it.
+
+Plain data structures: who calls holds the lock.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from flatdata.query.tree import Field, SizeIndex
+from flatdata.store.entry import Entry
+
+_SPARSE: Final = 6
+"""Numbers for each entry up to which a list of them takes less memory than a dict."""
+_FEW: Final = 64
+_LARGEST: Final = 2**31
+
+
+class KeyTable:
+    """The keys of entries by their numbers.
+
+    A list where the numbers are dense, which takes a sixth of a dict's memory; else a dict.
+    """
+
+    def __init__(self, nums: Sequence[int], keys: Sequence[Any]) -> None:
+        end = max(nums, default=-1) + 1
+        self._keys: dict[int, Any] | list[Any] = {} if end > _SPARSE * len(nums) else [None] * end
+        for num, key in zip(nums, keys, strict=True):
+            self._keys[num] = key
+
+    @property
+    def of(self) -> Callable[[int], Any]:
+        """From the number of an entry in the table to its key."""
+        return self._keys.__getitem__
+
+    def set(self, num: int, key: Any, count: int) -> None:
+        """Note the key of an entry; `count` is how many entries the table has."""
+        held = self._keys
+        if isinstance(held, list) and num >= len(held):
+            if num >= _SPARSE * (count + _FEW):
+                self._keys = {other: known for other, known in enumerate(held) if known is not None}
+            else:
+                held.extend([None] * (num + 1 - len(held)))
+        self._keys[num] = key
+
+    def remove(self, num: int) -> None:
+        """Forget an entry."""
+        if isinstance(self._keys, list):
+            self._keys[num] = None
+        else:
+            del self._keys[num]
+
+
+class Sizes:
+    """How large one field of each entry is, and of all together."""
+
+    def __init__(self, field: Field, index: SizeIndex) -> None:
+        self._field = field
+        self._index = index
+        self._nums: array[int] = array("I")
+        self._collected: array[int] = array("I")
+        self._table = KeyTable((), ())
+        self._count = 0
+        self.total = 0
+
+    def _size(self, entry: Entry) -> int:
+        return min(self._index.size(self._field.read(entry)), _LARGEST)
+
+    def collect(self, entries: Iterable[Entry]) -> None:
+        """Take in some of many entries, while the table is made; `finish` when all are in."""
+        for entry in entries:
+            self._nums.append(entry.num)
+            self._collected.append(self._size(entry))
+
+    def finish(self) -> None:
+        """Make what was collected ready to be asked."""
+        self.total = sum(self._collected)
+        self._count = len(self._nums)
+        self._table = KeyTable(self._nums, self._collected)
+        self._nums, self._collected = array("I"), array("I")
+
+    def change(self, old: Entry | None, new: Entry | None) -> None:
+        """Take over that `old` became `new`."""
+        if old is not None:
+            self.total -= self._table.of(old.num)
+            self._count -= 1
+            self._table.remove(old.num)
+        if new is not None:
+            size = self._size(new)
+            self.total += size
+            self._count += 1
+            self._table.set(new.num, size, self._count)
+
+    @property
+    def size_of(self) -> Callable[[int], int]:
+        """From the number of an entry to its size."""
+        return self._table.of
