@@ -301,6 +301,10 @@ def test_columns_that_a_rule_hides_are_not_there(admin: DataSources, anna: tuple
     assert client.get(f"{base}/indexes/Salary").status_code == 400
     pipeline = [{"$group": {"_id": None, "sum": {"$sum": "$data.Salary"}}}]
     assert client.query(source, aggregate=pipeline) == [{"_id": None, "sum": 0}]
+    counts = [{"$group": {"_id": "$data.Salary", "n": {"$sum": 1}}}]
+    assert admin.query(source, aggregate=counts) == [{"_id": 100, "n": 1}]
+    assert client.query(source, aggregate=counts) == [{"_id": None, "n": 1}]
+    assert client.query(source, aggregate=[{"$match": {"data.Salary": {"$gt": 1}}}]) == []
     assert client.query(source, distinct="Salary", attributes=["Salary"])[0]["data"] == {}
     version = admin.get(f"{base}/versions").json()["versions"][0]["id"]
     assert client.get(base).json()["dataSource"]["columns"] == ["Name"]

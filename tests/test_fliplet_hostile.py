@@ -297,6 +297,18 @@ def test_methods_that_a_path_does_not_have(api: DataSources) -> None:
     assert (head.status_code, head.content) == (200, b"")
 
 
+def test_stars_in_a_path_are_names_like_others(api: DataSources) -> None:
+    source = api.create("*")
+    for path in (
+        f"/data-sources/{source}/data/*",
+        "/media/files/*",
+        f"/data-sources/{source}/versions/*/data",
+    ):
+        assert fine(api.get(path))
+    assert fine(api.delete("/data-sources/deleted/*"))
+    assert api.get("/data-sources/*").json()["dataSource"]["id"] == source
+
+
 def test_tokens_are_not_repeated(api: DataSources, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     source = api.create()

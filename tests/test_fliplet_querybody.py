@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flatdata.dialects.fliplet.fields import META_FIELDS, data_field, visible_fields
+from flatdata.dialects.fliplet.places import DEFAULT_ORDER
 from flatdata.dialects.fliplet.querybody import (
-    DEFAULT_ORDER,
     QueryBody,
     QueryBodyError,
     pagination_of,
@@ -200,7 +203,6 @@ def test_order() -> None:
         ("id", False),
         ("x-y_z 1", False),
     ]
-    assert names_of(DEFAULT_ORDER) == [("order", False), ("id", True)]
     assert parse(order=[]).order == parse(order=None).order == DEFAULT_ORDER
     assert parse(["Age"], order=[["data.Age"]]).order[0].field.view == "data"
 
@@ -241,13 +243,33 @@ def test_numbers_come_before_text_and_missing_values_last() -> None:
     ]
 
 
+def in_order(rows: Iterable[Entry], order: Sequence[OrderBy]) -> list[str]:
+    found = sorted(rows, key=lambda entry: entry.slug)
+    for part in reversed(order):
+        key, read = part.index.key, part.field.read
+        found.sort(key=lambda entry, key=key, read=read: key(read(entry)), reverse=part.descending)  # type: ignore[misc]
+    return [entry.name for entry in found]
+
+
 def test_default_order_puts_rows_without_order_last_and_new_rows_first() -> None:
     rows = [row("1"), row("2", order=5), row("3"), row("10"), row("4", order=2)]
-    for part in reversed(DEFAULT_ORDER):
-        rows.sort(
-            key=lambda entry, part=part: part.index.key(part.field.read(entry)), reverse=part.descending
-        )
-    assert [entry.name for entry in rows] == ["4", "2", "10", "3", "1"]
+    assert in_order(rows, DEFAULT_ORDER) == ["4", "2", "10", "3", "1"]
+
+
+orders = st.none() | st.integers(-2, 2) | st.sampled_from([2**63, -(2**63), 2**64 - 1, -256, 255, 10**40])
+names = st.sampled_from(
+    [
+        *("1", "2", "01", "0", "255", "256", "-1", "-2", "1.5", "-1.5", "-0.0", "5e-324", "1e999", "-1e999"),
+        *("a", "A", "ab", "aé", "a\U0001f600", "a\ufff0"),
+    ]
+)
+
+
+@given(st.lists(st.tuples(names | st.text("ab-é\U0001f600", min_size=1), orders)))
+def test_default_order_is_by_order_then_by_id_descending(named: list[tuple[str, int | None]]) -> None:
+    rows = [row(name, order=order) if order is not None else row(name) for name, order in dict(named).items()]
+    steps = parse(order=[["order"], ["id", "DESC"]]).order
+    assert in_order(rows, DEFAULT_ORDER) == in_order(rows, steps)
 
 
 # --- views --------------------------------------------------------------------------------------------

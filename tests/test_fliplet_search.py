@@ -161,6 +161,31 @@ def test_aggregates(api: DataSources, people: int) -> None:
     assert counted == [{"n": 2}]
 
 
+def test_aggregates_run_over_the_page_that_is_asked_for(api: DataSources, people: int) -> None:
+    total = len(api.rows(people))
+    count = {"$group": {"_id": "$data.City", "n": {"$count": {}}}}
+    by_city = api.query(people, aggregate=[count])
+    assert by_city[0] == {"_id": "Berlin", "n": 2}
+    assert sum(group["n"] for group in by_city) == total
+    first_two = [{"_id": "Berlin", "n": 1}, {"_id": "Paris", "n": 1}]
+    assert api.query(people, aggregate=[count], limit=2) == first_two
+    assert api.query(people, aggregate=[count], where={"Name": "Cleo"}) == [{"_id": "Berlin", "n": 1}]
+    rest = {"Name": {"$exists": True}}
+    assert api.query(people, aggregate=[{"$count": "n"}], where=rest, offset=1) == [{"n": 3}]
+    newest = api.query(people, order=[["data.Name", "DESC"]], where=rest, aggregate=[{"$limit": 1}])
+    assert newest == [{**api.query(people, where={"Name": "Dora"})[0], "deletedAt": None, "order": 3}]
+
+
+def test_the_total_beside_an_aggregate_is_that_of_the_rows(api: DataSources, people: int) -> None:
+    body = {
+        "where": {"City": "Berlin"},
+        "aggregate": [{"$match": {"data.Name": "Anna"}}, {"$count": "n"}],
+        "includePagination": True,
+    }
+    answer = api.post(f"/data-sources/{people}/data/query", body).json()
+    assert answer == {"entries": [{"n": 1}], "pagination": {"total": 2}}
+
+
 def test_views(api: DataSources, people: int) -> None:
     views = [
         {"name": "berlin", "filter": {"City": "Berlin"}},

@@ -6,6 +6,8 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flatdata.query import pipeline
 from flatdata.query.documents import PipelineError
@@ -63,6 +65,19 @@ def test_group_with_every_accumulator() -> None:
         "push": [2, None, 2.5, None, 2],
         "addToSet": [2, None, 2.5],
     }
+
+
+NUMBERS = st.integers(-10, 10) | st.floats(-1e3, 1e3) | st.sampled_from([2**53, -(2**53) - 1, 1e300, 10**30])
+
+
+@given(st.lists(NUMBERS))
+def test_sums_are_what_adding_doubles_one_by_one_gives(numbers: list[Any]) -> None:
+    total = 0.0
+    for number in numbers:
+        total += number
+    documents: list[dict[str, Any]] = [{"v": number} for number in [*numbers, "x"]]
+    (group,) = run({"$group": {"_id": None, "sum": {"$sum": "$v"}}}, documents=documents)
+    assert group["sum"] == total
 
 
 def test_accumulators_of_nothing() -> None:

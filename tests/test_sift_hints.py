@@ -5,6 +5,7 @@ Hints are read here by a small interpreter of their own, over postings made by c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,7 @@ from flatdata.query.evaluate import matches
 from flatdata.query.sift import parse_where, plain_field
 from flatdata.query.tree import (
     All,
+    AllHints,
     AnyHint,
     AnyOf,
     Condition,
@@ -59,8 +61,13 @@ def lookup(hint: Hint, field: Field, records: list[Any]) -> Found:
         found = frozenset(n for n, key in keys.items() if lies_within(key, hint))
         return (found if hint.exact else frozenset()), found
     if isinstance(hint, Containing):
-        found = {n for n, v in enumerate(values) if any(hint.needle in s.casefold() for s in strings_in(v))}
-        return frozenset(), frozenset(found)
+        found = frozenset(
+            n for n, v in enumerate(values) if any(hint.needle in s.casefold() for s in strings_in(v))
+        )
+        certain = frozenset[int]()
+        if hint.plain is not None and re.fullmatch(r"\w+", hint.needle):
+            certain = lookup(hint.plain, field, records)[0] & found
+        return certain, found
     if isinstance(hint, Everything):
         return (everyone if hint.exact else frozenset()), everyone
     if isinstance(hint, Nothing):
@@ -68,6 +75,7 @@ def lookup(hint: Hint, field: Field, records: list[Any]) -> Found:
     if isinstance(hint, NoHint):
         certain, possible = lookup(hint.hint, field, records)
         return everyone - possible, everyone - certain
+    assert isinstance(hint, AnyHint | AllHints)
     parts = [lookup(part, field, records) for part in hint.hints]
     return combine(parts, everyone, union=isinstance(hint, AnyHint))
 
@@ -121,6 +129,10 @@ def test_simple_conditions_need_no_second_look() -> None:
         {"a": {"$in": ["x", 1]}},
         {"a": {"$gt": 10}},
         {"a": {"$ne": 1}},
+        {"a": {"$nin": ["x", 1]}},
+        {"a": {"$iLike": "X"}},
+        {"$filters": [{"column": "a", "condition": "contains", "value": "kg"}]},
+        {"$filters": [{"column": "a", "condition": "notcontain", "value": "kg"}]},
     ):
         node = parse_where(where, plain_field)
         certain, possible = plan(node, records)

@@ -17,7 +17,7 @@ import queue
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -36,7 +36,7 @@ from flatdata.store.catalogue import write_catalogue
 from flatdata.store.codec import CodecError
 from flatdata.store.disk import Found, Image
 from flatdata.store.entry import Entry
-from flatdata.store.paths import InvalidSlug, is_within
+from flatdata.store.paths import InvalidSlug, is_within, parent_of
 from flatdata.store.planning import forms_to_check
 from flatdata.store.scan import Problem, Scan, entry_of
 from flatdata.store.store import Parsed, Store
@@ -534,11 +534,15 @@ class Keeper:
 
 def _outermost(folders: Iterable[str]) -> list[str]:
     """Those of some folders that lie in none of the others."""
-    kept: list[str] = []
-    for slug in sorted(folders, key=lambda slug: slug.count("/") if slug else -1):
-        if not any(is_within(slug, other) for other in kept):
-            kept.append(slug)
-    return kept
+    known = set(folders)
+    return sorted(slug for slug in known if known.isdisjoint(_above(slug)))
+
+
+def _above(slug: str) -> Iterator[str]:
+    """Every folder that a folder lies in, the root included."""
+    while slug:
+        slug = parent_of(slug)
+        yield slug
 
 
 def _path_of(problem: Problem) -> str:

@@ -31,15 +31,25 @@ def _numbers(values: Values) -> list[int | float]:
     return [normal(value) for value in values if is_number(value) and not is_nan(value)]
 
 
-def _sum(values: Values) -> Json:
+def _total(numbers: list[int | float]) -> int | float:
     total: int | float = 0
-    for number in _numbers(values):
+    if sum(map(abs, numbers)) <= SAFE_INTEGER:
+        # No sum on the way is large enough to be held otherwise. Not `sum`, which rounds in a way of its own.
+        for number in numbers:
+            total += number
+        return normal(total)
+    for number in numbers:
         total = normal(total + number)
     return total
 
 
+def _sum(values: Values) -> Json:
+    return _total(_numbers(values))
+
+
 def _average(values: Values) -> Json:
-    return normal(as_float(_sum(values)) / (len(_numbers(values)) or 1))
+    numbers = _numbers(values)
+    return normal(as_float(_total(numbers)) / (len(numbers) or 1))
 
 
 def _known(values: Values) -> Iterator[Json]:

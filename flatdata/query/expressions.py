@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from flatdata.query.accumulators import ACCUMULATORS, LIST_ACCUMULATORS, normal
-from flatdata.query.documents import PipelineError, key_of, order_of, resolve
+from flatdata.query.documents import PipelineError, key_of, order_of, path_reader
 from flatdata.query.javascript import as_float, is_nan, is_number, leading_number, number_of, text_of, truthy
 from flatdata.query.tree import ABSENT, Absent, Json
 
@@ -37,6 +37,8 @@ class Compiler:
 
     nodes: int = 0
     patterns: int = 0
+    reads: set[str] = field(default_factory=set)
+    """The paths of documents that are looked at; an empty one stands for the whole document."""
 
     def count(self, depth: int) -> None:
         """Take note of one more part. Raises `PipelineError` beyond the bounds."""
@@ -50,7 +52,7 @@ class Compiler:
         """Compile an expression. Raises `PipelineError`."""
         self.count(depth)
         if isinstance(source, str):
-            return _path(source) if source.startswith("$") else lambda document: source
+            return self._path(source) if source.startswith("$") else lambda document: source
         if isinstance(source, list):
             items = [self.expression(item, depth + 1) for item in source]
             return lambda document: [_or_null(item(document)) for item in items]
@@ -63,6 +65,21 @@ class Compiler:
         if len(source) > 1:
             raise PipelineError(f"{operator} must stand alone in its object")
         return self._operator(operator, source[operator], depth)
+
+    def _path(self, source: str) -> Expression:
+        """Compile `$data.Name`, `$$ROOT`, `$$CURRENT.Name` or `$$REMOVE`."""
+        path = source[1:]
+        if source.startswith("$$"):
+            variable, _, path = source.partition(".")
+            if variable == "$$REMOVE":
+                return lambda document: ABSENT
+            if variable not in ("$$ROOT", "$$CURRENT"):
+                raise PipelineError(f"Unknown variable {variable}")
+            if not path:
+                self.reads.add("")
+                return lambda document: document
+        self.reads.add(path)
+        return path_reader(path)
 
     def _operator(self, name: str, operand: Json, depth: int) -> Expression:
         if name in SPECIAL:
@@ -93,19 +110,6 @@ def _object(members: dict[str, Expression], document: Value) -> Json:
 
 def _items(value: Value) -> list[Value]:
     return value if isinstance(value, list) else [value]
-
-
-def _path(source: str) -> Expression:
-    """Compile `$data.Name`, `$$ROOT`, `$$CURRENT.Name` or `$$REMOVE`."""
-    if not source.startswith("$$"):
-        path = source[1:]
-        return lambda document: resolve(document, path)
-    variable, _, path = source.partition(".")
-    if variable == "$$REMOVE":
-        return lambda document: ABSENT
-    if variable not in ("$$ROOT", "$$CURRENT"):
-        raise PipelineError(f"Unknown variable {variable}")
-    return (lambda document: resolve(document, path)) if path else (lambda document: document)
 
 
 # --- operators that see their operand before it is compiled ---------------------------------------------

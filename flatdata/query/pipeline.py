@@ -18,10 +18,10 @@ from flatdata.query.documents import (
     drop,
     key_of,
     order_of,
+    path_reader,
     path_tree,
     pick,
     put,
-    resolve,
     weigh,
 )
 from flatdata.query.expressions import Compiler, Expression
@@ -68,6 +68,10 @@ class Stage:
     run: Run
     builds: bool
     """Whether it builds documents, which may then be large."""
+    operand: Json = None
+    """What was sent; it is well-formed."""
+    reads: frozenset[str] = frozenset()
+    """The paths that it looks at in documents; an empty one stands for whole documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,18 @@ class Pipeline:
     """A pipeline that has been read."""
 
     stages: tuple[Stage, ...]
+
+    @property
+    def reads(self) -> frozenset[str] | None:
+        """The paths of its documents that make a difference, None for all."""
+        found: frozenset[str] = frozenset()
+        for stage in self.stages:
+            found |= stage.reads
+            if "" in found:
+                return None
+            if stage.name in _MAKES_OTHERS:
+                return found
+        return None
 
     def run(self, documents: Iterable[Document]) -> Documents:
         """Give what the pipeline makes of `documents`, which stay as they are. Raises `PipelineError`."""
@@ -125,11 +141,14 @@ class _Reader:
         ((name, operand),) = source.items()
         if name not in STAGES:
             raise PipelineError(f"Unknown stage {name}")
-        before = self.compiler.nodes
+        before, around = self.compiler.nodes, self.compiler.reads
         self.compiler.count(depth)
+        self.compiler.reads = set()
         read, builds = STAGES[name]
         run = read(self, operand, depth + 1)
-        return Stage(name, self.compiler.nodes - before, run, builds)
+        reads, self.compiler.reads = self.compiler.reads, around
+        around |= reads
+        return Stage(name, self.compiler.nodes - before, run, builds, operand, frozenset(reads))
 
 
 # --- stages ------------------------------------------------------------------------------------------------
@@ -160,16 +179,17 @@ def _sort(reader: _Reader, operand: Json, depth: int) -> Run:
     """Order by several paths; documents that are equal in all of them keep their order."""
     if not isinstance(operand, dict):
         raise PipelineError("$sort needs an object of paths")
-    keys: list[tuple[str, bool]] = []
+    keys: list[tuple[Expression, bool]] = []
     for path, direction in operand.items():
         if not is_number(direction) or direction not in (1, -1):
             raise PipelineError("$sort takes 1 and -1")
         reader.compiler.count(depth)
-        keys.append((path, direction == -1))
+        reader.compiler.reads.add(path)
+        keys.append((path_reader(path), direction == -1))
 
     def run(documents: Documents, work: _Work) -> Documents:
-        for path, descending in reversed(keys):
-            documents = sorted(documents, key=lambda each: order_of(resolve(each, path)), reverse=descending)
+        for read, descending in reversed(keys):
+            documents = sorted(documents, key=lambda each: order_of(read(each)), reverse=descending)
         return documents
 
     return run
@@ -190,13 +210,15 @@ def _unwind(reader: _Reader, operand: Json, depth: int) -> Run:
         raise PipelineError("$unwind needs a path")
     if not (place is None or (isinstance(place, str) and place and not place.startswith("$"))):
         raise PipelineError("$unwind takes a name as includeArrayIndex")
-    steps, keep = path[1:].split("."), options.get("preserveNullAndEmptyArrays") is True
+    reader.compiler.reads.add(path[1:])
+    read, steps = path_reader(path[1:]), path[1:].split(".")
+    keep = options.get("preserveNullAndEmptyArrays") is True
 
     def numbered(document: Document, number: int | None) -> Document:
         return document if place is None else {**document, place: number}
 
     def unwound(document: Document) -> Iterable[Document]:
-        value = resolve(document, path[1:])
+        value = read(document)
         if isinstance(value, list) and value:
             return [numbered(put(document, steps, item), number) for number, item in enumerate(value)]
         empty = value is ABSENT or value is None or (isinstance(value, str | dict | list) and not value)
@@ -257,6 +279,7 @@ def _facet(reader: _Reader, operand: Json, depth: int) -> Run:
     if not isinstance(operand, dict):
         raise PipelineError("$facet needs an object of pipelines")
     reader.compiler.count(depth)
+    reader.compiler.reads.add("")
     facets = {name: reader.stages(source, depth + 1) for name, source in operand.items()}
     return lambda documents, work: [{name: _run(stages, documents, work) for name, stages in facets.items()}]
 
@@ -320,8 +343,10 @@ def _project(reader: _Reader, operand: Json, depth: int) -> Run:
     path_tree(flat)
     if not (kept or computed):
         without = path_tree(dropped)
+        reader.compiler.reads.add("")
         return _each(lambda document: drop(document, without))
     keep = path_tree([*kept] if "_id" in flat else ["_id", *kept])
+    reader.compiler.reads.update(kept)
     assign = _assign_onto(_expressions(reader, computed, depth))
     return _each(lambda document: assign(document, _object(pick(document, keep))))
 
@@ -398,3 +423,6 @@ STAGES: Final[dict[str, tuple[Callable[[_Reader, Json, int], Run], bool]]] = {
     "$replaceWith": (_replaced_with, True),
 }
 """Each stage with what reads its operand, and whether it builds documents."""
+
+_MAKES_OTHERS: Final = frozenset({"$group", "$count", "$project", "$replaceRoot", "$replaceWith"})
+"""Stages in whose documents there is nothing of what came in but what they read."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from flatdata.query.documents import NoValues, PipelineError, key_of, order_of, resolve
+from flatdata.query.documents import NoValues, PipelineError, key_of, order_of, path_reader
 from flatdata.query.expressions import Compiler, Expression
 from flatdata.query.javascript import is_nan, is_number, number_of, truthy
 from flatdata.query.patterns import PatternError, compile_pattern
@@ -32,13 +32,14 @@ def compile_match(compiler: Compiler, query: Json, depth: int = 1) -> Predicate:
     compiler.count(depth)
     tests: list[Predicate] = []
     for name, operand in query.items():
-        if name in _COMBINED:
+        if name in COMBINED:
             tests.append(_combined(compiler, name, operand, depth))
         elif name == "$expr":
             tests.append(_is_true(compiler.expression(operand, depth + 1)))
         elif name.startswith("$"):
             raise PipelineError(f"Unknown top level operator {name}")
         else:
+            compiler.reads.add(name)
             tests.append(_on_path(name, _compile_value(compiler, operand, depth + 1)))
     return lambda document: all(test(document) for test in tests)
 
@@ -48,10 +49,11 @@ def _is_true(expression: Expression) -> Predicate:
 
 
 def _on_path(path: str, test: Predicate) -> Predicate:
-    return lambda document: test(resolve(document, path, unwrap=True))
+    read = path_reader(path, unwrap=True)
+    return lambda document: test(read(document))
 
 
-_COMBINED: Final[dict[str, Callable[[list[Predicate], Value], bool]]] = {
+COMBINED: Final[dict[str, Callable[[list[Predicate], Value], bool]]] = {
     "$and": lambda tests, document: all(test(document) for test in tests),
     "$or": lambda tests, document: any(test(document) for test in tests),
     "$nor": lambda tests, document: not any(test(document) for test in tests),
@@ -61,15 +63,14 @@ _COMBINED: Final[dict[str, Callable[[list[Predicate], Value], bool]]] = {
 def _combined(compiler: Compiler, name: str, operand: Json, depth: int) -> Predicate:
     if not isinstance(operand, list):
         raise PipelineError(f"{name} needs an array")
-    combine, tests = _COMBINED[name], [compile_match(compiler, item, depth + 1) for item in operand]
+    combine, tests = COMBINED[name], [compile_match(compiler, item, depth + 1) for item in operand]
     return lambda document: combine(tests, document)
 
 
 def _compile_value(compiler: Compiler, query: Json, depth: int) -> Predicate:
     """Compile what is asked of one value: operators, or something to equal."""
     compiler.count(depth)
-    if not (isinstance(query, dict) and any(name.startswith("$") for name in query)):
-        query = {"$eq": query}
+    query = operators_of(query)
     tests: list[Predicate] = []
     for name, operand in query.items():
         if name == "$options":
@@ -80,32 +81,38 @@ def _compile_value(compiler: Compiler, query: Json, depth: int) -> Predicate:
     return lambda value: all(test(value) for test in tests)
 
 
+def operators_of(query: Json) -> dict[str, Json]:
+    """Give what is asked of one value as an object of operators."""
+    is_operators = isinstance(query, dict) and any(name.startswith("$") for name in query)
+    return query if is_operators else {"$eq": query}
+
+
 # --- operators ---------------------------------------------------------------------------------------------
 
 Build = Callable[[Compiler, Json, dict[str, Json], int], Predicate]
 
 
-def _candidates(value: Value) -> list[Value]:
+def candidates_of(value: Value) -> list[Value]:
     """Give a value and, of a list, its items, and the items of those that are lists."""
     if not isinstance(value, list):
         return [value]
     return [value, *value, *(inner for item in value if isinstance(item, list) for inner in item)]
 
 
-def _items(value: Value) -> list[Value]:
+def items_of(value: Value) -> list[Value]:
     return value if isinstance(value, list) else [value]
 
 
 def _equals(compiler: Compiler, operand: Json, query: dict[str, Json], depth: int) -> Predicate:
     wanted = key_of(operand)
-    return lambda value: any(key_of(each) == wanted for each in _candidates(value))
+    return lambda value: any(key_of(each) == wanted for each in candidates_of(value))
 
 
 def _one_of(compiler: Compiler, operand: Json, query: dict[str, Json], depth: int) -> Predicate:
     if not isinstance(operand, list):
         raise PipelineError("$in and $nin need an array")
     wanted = frozenset(map(key_of, operand))
-    return lambda value: any(key_of(each) in wanted for each in _items(value))
+    return lambda value: any(key_of(each) in wanted for each in items_of(value))
 
 
 def _compares(test: Callable[[tuple[Any, ...], tuple[Any, ...]], bool]) -> Build:
@@ -113,7 +120,7 @@ def _compares(test: Callable[[tuple[Any, ...], tuple[Any, ...]], bool]) -> Build
         bound = order_of(operand)
 
         def predicate(value: Value) -> bool:
-            keys = (order_of(each) for each in _items(value) if each is not ABSENT)
+            keys = (order_of(each) for each in items_of(value) if each is not ABSENT)
             return any(key[0] == bound[0] and test(key, bound) for key in keys)
 
         return predicate
@@ -157,13 +164,13 @@ def _all(compiler: Compiler, operand: Json, query: dict[str, Json], depth: int) 
 
 def _holds(item: Json) -> Predicate:
     wanted = key_of(item)
-    return lambda value: wanted in map(key_of, _items(value))
+    return lambda value: wanted in map(key_of, items_of(value))
 
 
 def _element(compiler: Compiler, operand: Json, query: dict[str, Json], depth: int) -> Predicate:
     if not isinstance(operand, dict):
         raise PipelineError("$elemMatch needs an object")
-    of_value = bool(operand) and all(name.startswith("$") and name not in _COMBINED for name in operand)
+    of_value = bool(operand) and all(name.startswith("$") and name not in COMBINED for name in operand)
     test = (_compile_value if of_value else compile_match)(compiler, operand, depth + 1)
     return lambda value: isinstance(value, list) and any(map(test, value))
 
@@ -180,7 +187,7 @@ def _remainder(compiler: Compiler, operand: Json, query: dict[str, Json], depth:
         except (ArithmeticError, ValueError):
             return False
 
-    return lambda value: any(map(leaves, _items(value)))
+    return lambda value: any(map(leaves, items_of(value)))
 
 
 def _regex(compiler: Compiler, operand: Json, query: dict[str, Json], depth: int) -> Predicate:
@@ -194,7 +201,7 @@ def _regex(compiler: Compiler, operand: Json, query: dict[str, Json], depth: int
         pattern = compile_pattern(operand, options)
     except PatternError as error:
         raise PipelineError(error.message) from error
-    return lambda value: any(map(pattern.found_in, _candidates(value)))
+    return lambda value: any(map(pattern.found_in, candidates_of(value)))
 
 
 def _is_whole(value: Value, below: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from flatdata.query.evaluate import matches as node_matches
@@ -34,7 +35,6 @@ from flatdata.query.siftvalues import (
     shaped,
     text_hint,
     unless_many,
-    values_of,
 )
 from flatdata.query.tree import (
     ABSENT,
@@ -67,14 +67,22 @@ def _of_each(test: Callable[[Json | Absent, Any], bool]) -> Callable[[Json | Abs
     """Make a test of one value hold for a `Many` when it holds for one of its values."""
 
     def matches(value: Json | Absent | Many, operand: Any) -> bool:
-        return any(test(one, operand) for one in values_of(value))
+        if not isinstance(value, Many):
+            return test(value, operand)
+        return any(test(one, operand) for one in value.values)
 
     return matches
 
 
 def _of_elements(test: Callable[[Json | Absent, Any], bool]) -> Callable[[Json | Absent | Many, Any], bool]:
     """Make a test of one value hold for a list, too, when it holds for one of its items."""
-    return _of_each(lambda value, operand: any(test(element, operand) for element in elements_of(value)))
+    of_each = _of_each(lambda value, operand: any(test(element, operand) for element in elements_of(value)))
+
+    def matches(value: Json | Absent | Many, operand: Any) -> bool:
+        # Nearly every value is a single one, and many may have to be tried.
+        return of_each(value, operand) if isinstance(value, list | Many) else test(value, operand)
+
+    return matches
 
 
 def _equals(element: Json | Absent, operand: Json) -> bool:
@@ -205,20 +213,22 @@ def _range_hint(low: bool, open_end: bool) -> Callable[[int | float | None], Hin
     return hint
 
 
+_STRICTLY: Final = AnyHint((NoHint(shaped("list", "many", "object", exact=True)), shaped("list", "many")))
+"""Single values for sure, lists and `Many` possibly, objects not at all."""
+
+
 def _listed_hint(listed: Listed) -> Hint:
     """Hint at what `$in` lists. Items of lists are compared strictly: loose keys only say where to look."""
     if listed.text is not None or listed.nodes:
         return Everything()
-    keys = listed.loose | {None} if listed.matches_null else listed.loose
-    if not keys:
-        return Nothing()
-    candidates = Keyed(EQUALITY, tuple(keys), exact=False)
-    if OBJECT_TEXT in keys:
-        return candidates
-    single = AllHints(
-        (Keyed(EQUALITY, tuple(listed.loose)), NoHint(shaped("list", "many", "object", exact=True)))
-    )
-    return AnyHint((single, AllHints((candidates, shaped("list", "many", "null")))))
+    nulls = AllHints((Keyed(EQUALITY, (None,), exact=False), shaped("null")))
+    extra = (nulls,) if listed.matches_null and None not in listed.loose else ()
+    if not listed.loose:
+        return AnyHint(extra)
+    if OBJECT_TEXT in listed.loose:
+        return AnyHint((Keyed(EQUALITY, tuple(listed.loose), exact=False), *extra))
+    found = AllHints((Keyed(EQUALITY, tuple(listed.loose)), _STRICTLY))
+    return AnyHint((found, *extra)) if extra else found
 
 
 def _pattern_hint(pattern: Pattern | None) -> Hint:
@@ -256,7 +266,7 @@ OPERATORS: Final[dict[str, Operator]] = {
         Operator("$mod", _of_elements(_remainder), no_hint),
         Operator("$regex", _of_elements(_found), _pattern_hint),
         Operator("$like", _of_elements(_holds_text), text_hint),
-        Operator("$iLike", _of_elements(_holds_text_in_any_case), text_hint),
+        Operator("$iLike", _of_elements(_holds_text_in_any_case), partial(text_hint, any_case=True)),
         Operator("$elemMatch", _of_each(_some_element), no_hint),
         Operator("$match", _of_each(deeply_equal), no_hint),
     )

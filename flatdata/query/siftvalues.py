@@ -217,8 +217,21 @@ _NUMBER_CHARACTERS: Final = frozenset("0123456789.+-einfaty")
 _LITERAL_KINDS: Final = (("null", "null"), ("boolean", "true false"), ("object", "[object object]"))
 
 
-def text_hint(needle: str) -> Hint:
-    """Hint at the values whose text may hold `needle`, in any case.
+def _plain_keys(value: Json | Absent | Many) -> tuple[str, ...]:
+    texts = value if isinstance(value, list) else (value,)
+    return ("plain",) if texts and all(map(_is_plain, texts)) else ()
+
+
+def _is_plain(value: Json | Absent | Many) -> bool:
+    return isinstance(value, str) and (value.isascii() or value.casefold() == value.lower())
+
+
+PLAIN: Final = KeyIndex("sift plain text", _plain_keys)
+"""Text, and lists of nothing but text, whose case-folded form is its lower-case form: without `ß` or `ﬁ`."""
+
+
+def text_hint(needle: str, any_case: bool = False) -> Hint:
+    """Hint at the values whose text may hold `needle`; with `any_case`, in lower case.
 
     `Containing` finds strings, in lists too; numbers, null, booleans and objects have a text
     as well, and the text of a list may hold a needle that none of its strings does.
@@ -226,12 +239,13 @@ def text_hint(needle: str) -> Hint:
     folded = needle.casefold()
     if not folded:
         return Everything()
+    plain = Keyed(PLAIN, ("plain",)) if any_case and folded == needle else None
     kinds = ["many", "mixed list"] + [kind for kind, text in _LITERAL_KINDS if folded in text]
     if "," in folded:
         kinds.append("list")
     if set(folded) <= _NUMBER_CHARACTERS:
         kinds.append("number")
-    return AnyHint((Containing(folded), shaped(*kinds)))
+    return AnyHint((Containing(folded, plain), shaped(*kinds)))
 
 
 # --- parts of $filters items that several conditions read ---------------------------------------------

@@ -225,6 +225,11 @@ class Disk:
         os.makedirs(self.scratch, exist_ok=True)
         for name in os.listdir(self.scratch):
             self.discard(name)
+        # A new folder: some file systems keep the files of a folder near it, and where tens of thousands were
+        # made since, finding a free place takes several times as long.
+        with contextlib.suppress(OSError):
+            os.rmdir(self.scratch)
+            os.mkdir(self.scratch)
 
     def discard(self, key: str) -> None:
         """Remove one thing from the scratch folder, as far as the disk lets us."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from flask import Request, Response
+from flask import Request
 
 from flatdata.access.rules import Denial, Grant, Operation, Policy, may_manage, policy
 from flatdata.access.subjects import NO_SEARCH, Subject
+from flatdata.answers import Answer
 from flatdata.dialects.fliplet.body import read_object
 from flatdata.dialects.fliplet.caller import Caller
 from flatdata.dialects.fliplet.courier import Courier
@@ -169,19 +170,37 @@ def live_source(view: View, slug: str) -> Source:
     return source
 
 
-def answer(value: Json, status: int = 200) -> Response:
+CORS: Final = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS"),
+    (
+        "Access-Control-Allow-Headers",
+        "Auth-token, Authorization, Content-Type, X-Device-Platform, X-Device-Tracking, X-App-Locales",
+    ),
+    ("Access-Control-Max-Age", "86400"),
+)
+"""For the browser SDK. Without credentials, so that a page of somebody else never uses a cookie."""
+
+
+class FlipletAnswer(Answer):
+    """An answer of this dialect, which pages of other hosts may read."""
+
+    fixed = CORS
+
+
+def answer(value: Json, status: int = 200) -> FlipletAnswer:
     """A JSON answer."""
-    return Response(msgspec.json.encode(value), status, content_type=JSON_TYPE)
+    return raw_answer(msgspec.json.encode(value), status)
 
 
-def raw_answer(body: bytes, status: int = 200) -> Response:
+def raw_answer(body: bytes, status: int = 200) -> FlipletAnswer:
     """A JSON answer that is serialised already."""
-    return Response(body, status, content_type=JSON_TYPE)
+    return FlipletAnswer(body, status, content_type=JSON_TYPE)
 
 
-def empty_answer() -> Response:
+def empty_answer() -> FlipletAnswer:
     """An answer without a body."""
-    return Response(b"", 200)
+    return FlipletAnswer(b"", 200)
 
 
 def read_id(text: Json, what: str = "id") -> int:

@@ -12,6 +12,7 @@ from flatdata.dialects.fliplet.api import Call, empty_answer, live_source, machi
 from flatdata.dialects.fliplet.body import is_true
 from flatdata.dialects.fliplet.errors import bad_request
 from flatdata.dialects.fliplet.hooks import INSERT, Hasher
+from flatdata.dialects.fliplet.places import IS_ORDERED, LAST_FIRST
 from flatdata.dialects.fliplet.render import EVERYTHING_SHOWN, FULL, Lens
 from flatdata.dialects.fliplet.write import (
     column_changes,
@@ -21,8 +22,9 @@ from flatdata.dialects.fliplet.write import (
     prepare_insert,
     row_at,
 )
+from flatdata.index.index import Index
+from flatdata.query.tree import Query, Scope
 from flatdata.store.changes import Change, Put
-from flatdata.store.entry import Entry
 from flatdata.store.planning import View
 from flatdata.store.sources import Source, changed_row, new_row, row_order
 
@@ -95,7 +97,7 @@ def _puts(
     updated: set[str] = set()
     updates = call.policy(Operation.UPDATE, source)
     lens = Lens(Grant(), machinery(source).hashed)
-    first = _first_order(view.children(source.slug)) if append else 0
+    first = first_order(call.api.site.index, source.slug) if append else 0
     for number, columns in enumerate(rows):
         order = None if first is None else first + number
         entry = row_at(view, source, names[number] or "") if names is not None else None
@@ -108,12 +110,14 @@ def _puts(
     return puts, updated
 
 
-def _first_order(present: Sequence[Entry]) -> int | None:
+def first_order(index: Index, slug: str) -> int | None:
     """The order of the first row that is appended: behind those that have one.
 
     Where rows have none, being single inserts, the new ones get none either: they would come before them.
+    The index knows the last one; to look at fifty thousand rows takes longer than to write a thousand.
     """
-    orders = [order for entry in present if (order := row_order(entry)) is not None]
-    if orders:
-        return max(orders) + 1
-    return None if present else 0
+    scope = Scope(slug)
+    last = index.search(Query(scope, IS_ORDERED, LAST_FIRST, limit=1, total=False)).entries
+    if last:
+        return (row_order(last[0]) or 0) + 1
+    return None if index.search(Query(scope, limit=0)).total else 0

@@ -65,12 +65,14 @@ def _bearer(header: str) -> str | None:
 def _given(request: Request) -> list[tuple[str, ...]]:
     """What was sent as a token, by header or query; each item lists what it may stand for."""
     given: list[tuple[str, ...]] = []
-    if (header := request.headers.get("Auth-token")) is not None:
+    headers = request.environ  # `request.headers` would be made for each request
+    if (header := headers.get("HTTP_AUTH_TOKEN")) is not None:
         given.append((header.strip(),))
-    if (header := request.headers.get("Authorization")) is not None:
+    if (header := headers.get("HTTP_AUTHORIZATION")) is not None:
         bearer = _bearer(header)
         given.append(() if bearer is None else tuple(_candidates(bearer)))
-    given += [(value,) for value in request.args.getlist("auth_token")]
+    if request.query_string:
+        given += [(value,) for value in request.args.getlist("auth_token")]
     return given
 
 

@@ -9,7 +9,7 @@ from flask import Response
 
 from flatdata.access.rules import Grant, Operation
 from flatdata.access.subjects import row as subject_of
-from flatdata.dialects.fliplet.api import Call, answer, read_id
+from flatdata.dialects.fliplet.api import CORS, Call, answer, read_id
 from flatdata.dialects.fliplet.errors import Refused, missing_token, not_found
 from flatdata.store.media import MediaFile, SealBroken
 from flatdata.store.sources import Source
@@ -103,7 +103,8 @@ def get_contents(call: Call) -> Response:
     except SealBroken:
         raise Refused(500, {"error": "damaged", "message": "The file is damaged"}) from None
     disposition = f"attachment; filename*=UTF-8''{quote(file.name, safe='')}"
-    headers = {**_HEADERS, "Content-Disposition": disposition, "Content-Length": str(file.size)}
+    own = {"Content-Disposition": disposition, "Content-Length": str(file.size)}
+    headers = {**_HEADERS, **own, **dict(CORS)}
     return Response(chunks, 200, headers, content_type=file.content_type)
 
 

@@ -29,11 +29,16 @@ class RateLimit:
         self._lock = threading.Lock()
         self._windows: OrderedDict[str, deque[float]] = OrderedDict()
 
+    @property
+    def active(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._settings.requests != 0
+
     def check(self, key: str) -> None:
         """Count a request. Raises `Refused` (429) if it is one too many; that one is not counted."""
-        most, seconds = self._settings.requests, self._settings.seconds
-        if most == 0:
+        if not self.active:
             return
+        most, seconds = self._settings.requests, self._settings.seconds
         now = self._clock()
         with self._lock:
             window = self._windows.setdefault(key, deque())

@@ -11,6 +11,7 @@ from typing import Final
 
 from flatdata.dialects.fliplet.fields import META_FIELDS, ReadField, data_field
 from flatdata.dialects.fliplet.join import Join, parse_joins
+from flatdata.dialects.fliplet.places import DEFAULT_ORDER
 from flatdata.dialects.fliplet.queryparts import (
     DATA,
     ORDER,
@@ -27,18 +28,12 @@ from flatdata.query.sift import parse_condition, parse_where
 from flatdata.query.siftvalues import SiftError
 from flatdata.query.tree import ABSENT, EVERYTHING, All, Json, Node, OrderBy
 
-__all__ = ["DEFAULT_ORDER", "QueryBody", "QueryBodyError", "pagination_of", "parse_query_body"]
+__all__ = ["QueryBody", "QueryBodyError", "pagination_of", "parse_query_body"]
 
 TYPES: Final = ("select", "update", "delete")
 
 METADATA: Final = {"id": "id", "dataSourceEntryId": "id", "createdAt": "createdAt", "updatedAt": "updatedAt"}
 """Top-level keys that filter by metadata, and the field that each is about."""
-
-DEFAULT_ORDER: Final = (
-    OrderBy(META_FIELDS["order"], ORDER),
-    OrderBy(META_FIELDS["id"], ORDER, descending=True),
-)
-"""`order ASC`, rows without one last, then `id DESC` (§3.4, column NEW)."""
 
 MAX_ORDER: Final = 32
 """Columns that a query may be ordered by."""
@@ -76,7 +71,8 @@ class QueryBody:
     @property
     def condition(self) -> Node:
         """The whole filter."""
-        return All(tuple(part for part in (self.where, self.metadata) if part != EVERYTHING))
+        parts = tuple(part for part in (self.where, self.metadata) if part != EVERYTHING)
+        return parts[0] if len(parts) == 1 else All(parts)
 
 
 def parse_query_body(

@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from flatdata.dialects.fliplet.api import JSON_TYPE, Api, Call, read_id
+from flatdata.dialects.fliplet.api import Api, Call, FlipletAnswer, answer, read_id
 from flatdata.dialects.fliplet.bulk import import_rows
 from flatdata.dialects.fliplet.caller import KIND, Caller, caller_of
 from flatdata.dialects.fliplet.commit import commit_rows
@@ -89,42 +89,61 @@ IN_TRASH: Final[Mapping[Shape, Methods]] = {("*", "restore"): {"POST": restore_s
 """Paths below `/v1/data-sources` that name a deleted source."""
 
 _ALL_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_CORS: Final = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": (
-        "Auth-token, Authorization, Content-Type, X-Device-Platform, X-Device-Tracking, X-App-Locales"
-    ),
-    "Access-Control-Max-Age": "86400",
-}
-"""For the browser SDK. Without credentials, so that a page of somebody else never uses a cookie."""
-
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _log = logging.getLogger("flatdata.fliplet")
 
 
-def _match(table: Mapping[Shape, Methods], segments: Shape) -> tuple[Methods, tuple[str, ...]] | None:
-    """The methods of the path, and what stands for its stars; literal segments win over stars."""
-    if segments in table:
-        return table[segments], ()
-    for shape, methods in table.items():
-        if shape and shape[-1] == "**" and len(segments) >= len(shape):
-            head = len(shape) - 1
-            if segments[:head] == shape[:head]:
-                return methods, segments[head:]
-        if len(shape) == len(segments) and "*" in shape:
-            pairs = list(zip(shape, segments, strict=True))
-            if all(part in ("*", segment) for part, segment in pairs):
-                return methods, tuple(segment for part, segment in pairs if part == "*")
-    return None
+@dataclass(frozen=True, slots=True)
+class _Starred:
+    """A shape with stars, taken apart once: where its literal segments stand, and where its stars."""
+
+    literals: tuple[tuple[int, str], ...]
+    stars: tuple[int, ...]
+    methods: Methods
+
+    def match(self, segments: Shape) -> tuple[Methods, tuple[str, ...]] | None:
+        """The methods and what stands for the stars, if the path has this shape."""
+        for place, literal in self.literals:
+            if segments[place] != literal:
+                return None
+        return self.methods, tuple([segments[place] for place in self.stars])
 
 
-def _segments() -> Shape:
+class _Table:
+    """A table of shapes, sorted by their lengths, so that a path is compared with few of them."""
+
+    def __init__(self, table: Mapping[Shape, Methods]) -> None:
+        self._plain = {shape: methods for shape, methods in table.items() if not {"*", "**"} & set(shape)}
+        self._open = {shape[:-1]: methods for shape, methods in table.items() if shape[-1:] == ("**",)}
+        self._starred: dict[int, list[_Starred]] = {}
+        for shape, methods in table.items():
+            if "*" in shape:
+                places = range(len(shape))
+                literals = tuple((place, shape[place]) for place in places if shape[place] != "*")
+                stars = tuple(place for place in places if shape[place] == "*")
+                self._starred.setdefault(len(shape), []).append(_Starred(literals, stars, methods))
+
+    def match(self, segments: Shape) -> tuple[Methods, tuple[str, ...]] | None:
+        """The methods of the path, and what stands for its stars; literal segments win over stars."""
+        if (methods := self._plain.get(segments)) is not None:
+            return methods, ()
+        for head, methods in self._open.items():
+            if len(segments) > len(head) and segments[: len(head)] == head:
+                return methods, segments[len(head) :]
+        for starred in self._starred.get(len(segments), ()):
+            if (found := starred.match(segments)) is not None:
+                return found
+        return None
+
+
+_TOP: Final = _Table(TOP)
+_BELOW: Final = _Table(BELOW)
+_IN_TRASH: Final = _Table(IN_TRASH)
+
+
+def _segments(incoming: Request) -> Shape:
     """The path below `/v1`, taken apart; a slash at its end counts for nothing."""
-    parts = request.path.split("/")[2:]
-    while parts and not parts[-1]:
-        parts.pop()
-    return tuple(parts)
+    return tuple(incoming.path.rstrip("/").split("/")[2:])
 
 
 class Dispatcher:
@@ -146,54 +165,58 @@ class Dispatcher:
             return refused(refusal)
 
     def _answer(self) -> Response:
-        if request.method == "OPTIONS":
-            return Response(status=204)
-        segments = _segments()
-        caller = self._admit()
-        methods, names, source = self._find(segments)
-        endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
+        incoming: Request = request._get_current_object()  # type: ignore[attr-defined]
+        method = incoming.method
+        if method == "OPTIONS":
+            return FlipletAnswer(status=204)
+        segments = _segments(incoming)
+        caller = self._admit(incoming)
+        methods, names, source = self._find(incoming, segments)
+        endpoint = methods.get("GET" if method == "HEAD" else method)
         if endpoint is None:
             raise not_allowed(", ".join(methods))
         if caller.token is None and not (source is not None and source.public) and segments[:1] != ("media",):
             raise missing_token()
-        return endpoint(Call(self._api, request, caller, source, names))
+        return endpoint(Call(self._api, incoming, caller, source, names))
 
-    def _find(self, segments: Shape) -> tuple[Methods, tuple[str, ...], Source | None]:
+    def _find(self, incoming: Request, segments: Shape) -> tuple[Methods, tuple[str, ...], Source | None]:
         """The endpoint's methods, what the path names, and the source it is about. Raises `Refused` (404)."""
-        if (top := _match(TOP, segments)) is not None:
+        if (top := _TOP.match(segments)) is not None:
             return (*top, None)
         if segments[:1] != (SOURCES,):
             raise not_found("Page")
-        if (trash := _match(IN_TRASH, segments[1:])) is not None:
+        if (trash := _IN_TRASH.match(segments[1:])) is not None:
             return (*trash, None)
-        readings = [
-            (*below, self._source("/".join(segments[1:end])))
-            for end in range(2, len(segments) + 1)
-            if (below := _match(BELOW, segments[end:])) is not None
-        ]
-        if not readings:
+        first: tuple[Methods, tuple[str, ...]] | None = None
+        for end in range(2, len(segments) + 1):
+            if (below := _BELOW.match(segments[end:])) is not None:
+                if (source := self._source(incoming, "/".join(segments[1:end]))) is not None:
+                    return (*below, source)
+                first = first or below
+        if first is None:
             raise not_found("Page")
-        return next((reading for reading in readings if reading[2] is not None), readings[0])
+        return (*first, None)
 
-    def _admit(self) -> Caller:
+    def _admit(self, incoming: Request) -> Caller:
         """Who asks; counts the call. Raises `Refused`."""
-        caller = caller_of(request, lambda token: self._site.tokens.check(KIND, token))
-        key = f"address {request.remote_addr}" if caller.token is None else caller.token.digest
-        self._limit.check(key)
+        caller = caller_of(incoming, lambda token: self._site.tokens.check(KIND, token))
+        if self._limit.active:
+            key = f"address {incoming.remote_addr}" if caller.token is None else caller.token.digest
+            self._limit.check(key)
         if caller.token is not None and not self._site.tokens.count_call(caller.token):
             raise unknown_token()
         return caller
 
-    def _source(self, name: str) -> Source | None:
+    def _source(self, incoming: Request, name: str) -> Source | None:
         """A source by id or name: digits are an id unless the query says `dsn` (§2.2)."""
-        if _DIGITS.fullmatch(name) and "dsn" not in request.args:
+        if _DIGITS.fullmatch(name) and not (incoming.query_string and "dsn" in incoming.args):
             return self._site.sources.by_id(read_id(name)) if int(name) else None
         return self._site.sources.by_name(name)
 
 
 def refused(refusal: Refused) -> Response:
     """The answer to a request that is refused."""
-    response = Response(msgspec.json.encode(refusal.body), refusal.status, content_type=JSON_TYPE)
+    response = answer(refusal.body, refusal.status)
     response.headers.update(refusal.headers)
     return response
 
@@ -208,11 +231,6 @@ def _http_error(error: HTTPException) -> Response:
 def _unexpected(error: Exception) -> Response:
     _log.exception("a request failed", exc_info=error)
     return refused(Refused(500, {"error": "internal error", "message": "Internal Server Error"}))
-
-
-def _with_cors(response: Response) -> Response:
-    response.headers.update(_CORS)
-    return response
 
 
 def create_blueprint(site: Site) -> Blueprint:
@@ -233,5 +251,4 @@ def create_blueprint(site: Site) -> Blueprint:
         )
     blueprint.register_error_handler(HTTPException, _http_error)
     blueprint.register_error_handler(Exception, _unexpected)
-    blueprint.after_request(_with_cors)
     return blueprint

@@ -11,6 +11,7 @@ from flask import Response
 
 from flatdata.access.rules import Denial, Grant, Operation
 from flatdata.access.subjects import Search
+from flatdata.dialects.fliplet.aggregate import aggregate, documents_of
 from flatdata.dialects.fliplet.api import (
     Api,
     Call,
@@ -25,7 +26,8 @@ from flatdata.dialects.fliplet.errors import bad_request, denied, not_found
 from flatdata.dialects.fliplet.fields import data_field, visible_fields
 from flatdata.dialects.fliplet.hooks import MAX_CANDIDATES, UPDATE, Hasher, Verification, before_query
 from flatdata.dialects.fliplet.join import Join, Row, assemble
-from flatdata.dialects.fliplet.querybody import DEFAULT_ORDER, QueryBody, pagination_of, parse_query_body
+from flatdata.dialects.fliplet.places import DEFAULT_ORDER
+from flatdata.dialects.fliplet.querybody import QueryBody, pagination_of, parse_query_body
 from flatdata.dialects.fliplet.queryparts import is_named
 from flatdata.dialects.fliplet.render import BRIEF, FULL, Lens, RowStyle
 from flatdata.dialects.fliplet.views import view_filter
@@ -93,10 +95,12 @@ def _asked(call: Call, body: Mapping[str, Json]) -> Asked:
     lens = Lens(call.grant(operation, Search(where)), machine.hashed)
     prepared, verifications = before_query(machine.hooks, where)
     read_field = data_field if lens.clear else visible_fields(lens.shows)
-    columns = [name for name in source.columns or () if lens.shows(name)]
+    columns = source.columns if lens.clear else [name for name in source.columns or () if lens.shows(name)]
     query = parse_query_body({**body, "where": prepared} if where else body, columns, read_field)
-    context = {"user": dict(call.caller.actor.user), "session": dict(call.caller.actor.session)}
-    view = view_filter(source.definition, query.views, context, read_field)
+    view: Node = EVERYTHING
+    if query.views:
+        context = {"user": dict(call.caller.actor.user), "session": dict(call.caller.actor.session)}
+        view = view_filter(source.definition, query.views, context, read_field)
     joins = body.get("join")
     return Asked(
         query=query,
@@ -145,21 +149,34 @@ def query_rows(call: Call) -> Response:
         return _delete_found(call, asked)
     if asked.query.count_only:
         return _count(call, asked)
-    entries, total = _find(call, asked)
-    rows = _rendered(call, asked, entries)
+    if _takes_every_row(asked) and asked.query.aggregate is not None:
+        found = Query(Scope(call.source.slug), asked.condition, asked.query.order, total=False)
+        rows = encode_json(aggregate(call.api.site, call.source, asked.query.aggregate, found))
+        count = total = _number(call, asked) if asked.query.include_pagination else 0
+    else:
+        entries, total = _find(call, asked)
+        rows, count = _rendered(call, asked, entries), len(entries)
     rest: dict[str, Json] = {}
     if asked.query.include_pagination:
         if call.api.live:
-            rest = {"dataSourceId": call.source.id, "count": len(entries)}
+            rest = {"dataSourceId": call.source.id, "count": count}
         rest["pagination"] = pagination_of(asked.query, total)
     return raw_answer(b'{"entries":%s%s' % (rows, b"}" if not rest else b"," + encode_json(rest)[1:]))
 
 
+def _takes_every_row(asked: Asked) -> bool:
+    """Whether the filter alone says which rows the answer is about, and the caller sees all of them."""
+    query = asked.query
+    return not (query.offset or query.limit is not None or asked.verifications) and asked.lens.clear
+
+
+def _number(call: Call, asked: Asked) -> int:
+    """How many rows the filter finds."""
+    return call.api.site.index.search(Query(Scope(call.source.slug), asked.condition, limit=0)).total
+
+
 def _count(call: Call, asked: Asked) -> Response:
-    if asked.verifications:
-        count = _find(call, asked)[1]
-    else:
-        count = call.api.site.index.search(Query(Scope(call.source.slug), asked.condition, limit=0)).total
+    count = _find(call, asked)[1] if asked.verifications else _number(call, asked)
     return answer({"count": count, "dataSourceId": call.source.id})
 
 
@@ -170,8 +187,9 @@ def _rendered(call: Call, asked: Asked, entries: list[Entry]) -> bytes:
     """The rows of an answer as JSON; the plain ones without being parsed."""
     query, source = asked.query, call.source
     if query.aggregate is not None:
-        documents = _rows(FULL, entries, source, asked.lens)
-        return encode_json(query.aggregate.run(documents))
+        return encode_json(
+            query.aggregate.run(documents_of(entries, source, query.aggregate.reads, asked.lens))
+        )
     style = style_of(call.api)
     if query.joins or query.distinct is not None:
         rows = assemble(

@@ -9,12 +9,14 @@ the values: length of template and result, depth, and the number of rounds of `{
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import re2
-from pydantic_handlebars import HandlebarsEnvironment, HandlebarsError, HelperOptions
 
 from flatdata.errors import FlatdataError
+
+if TYPE_CHECKING:
+    from pydantic_handlebars import HandlebarsEnvironment, HelperOptions
 
 MAX_TEMPLATE: Final = 128 * 1024
 MAX_RESULT: Final = 1024 * 1024
@@ -74,6 +76,8 @@ def render(template: str, columns: Mapping[str, Any]) -> str:
     for block in _BLOCK.finditer(template):
         if (block[1] or block[2] or "") not in _BLOCKS:
             raise TemplateError("only the blocks if, unless, each and with are allowed")
+    from pydantic_handlebars import HandlebarsEnvironment, HandlebarsError  # many sites have no hooks
+
     env = HandlebarsEnvironment(auto_escape=True, max_depth=MAX_DEPTH, max_output_size=MAX_RESULT)
     _bound_loops(env, MAX_WORK // template.count("{{"))
     try:

@@ -72,8 +72,11 @@ def row_slug(source: Source, name: str) -> str | None:
 
 def row_at(view: Any, source: Source, name: str) -> Entry | None:
     """The row of that name in a store or a view, None if there is none."""
-    slug = row_slug(source, name)
-    entry: Entry | None = None if slug is None else view.get(slug)
+    # What is found under the name as it is needs no check of the name, which takes longer than the look.
+    entry: Entry | None = view.get(join(source.slug, name)) if "/" not in name else None
+    if entry is None:
+        slug = row_slug(source, name)
+        entry = None if slug is None else view.get(slug)
     return entry if entry is not None and entry.form != MANIFEST else None
 
 

@@ -1,0 +1,129 @@
+"""`$iLike` by the index of words: it finds what the evaluator finds, and asks it about few rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_words import Site
+
+from flatdata.dialects.fliplet.fields import data_field
+from flatdata.index import index as index_module
+from flatdata.index import words as words_module
+from flatdata.index import words_writer as writer_module
+from flatdata.index.words import has_odd_keys
+from flatdata.query.evaluate import matches
+from flatdata.query.sift import parse_where
+from flatdata.query.tree import Query, Scope
+from flatdata.store.changes import Put
+
+PLAIN: dict[str, dict[str, Any]] = {
+    "text": {"t": "Film Noir"},
+    "part": {"t": "noirish"},
+    "list": {"t": ["a", "NOIR film"]},
+    "dash": {"t": "noir-film"},
+    "other": {"t": "a comedy", "u": "noir"},
+    "double": {"t": "pass"},
+    "number": {"t": 10},
+    "nothing": {},
+}
+"""Rows that the index decides about alone."""
+DOUBTFUL: dict[str, dict[str, Any]] = {
+    "mixed": {"t": ["a", 5, "noir"]},
+    "nested": {"t": [["noir"], "x"]},
+    "sharp": {"t": "noir straße"},
+    "dotted": {"t": "x", "t.5": "noir"},
+    "empty": {"t": "x", "": {"t": "noir"}},
+    "digits": {"t": "x", "7": {"t": "noir"}},
+    "long": {"t": "noir" + "x" * 70},
+}
+"""Rows whose words do not say enough."""
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "SMALL", 0)
+    monkeypatch.setattr(words_module, "_REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(writer_module, "_COMMIT_SECONDS", 0.002)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    site.commit(*(Put(f"c/{name}", fields) for name, fields in {**PLAIN, **DOUBTFUL}.items()))
+    site.catch_up()
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of the rows that the evaluator was asked about."""
+    names: set[str] = set()
+
+    def noting(node: Any, entry: Any) -> bool:
+        names.add(entry.name)
+        return matches(node, entry)
+
+    monkeypatch.setattr(index_module, "matches", noting)
+    return names
+
+
+def found(site: Site, where: Any) -> list[str]:
+    node = parse_where(where, data_field)
+    entries = site.index.search(Query(Scope("c"), node)).entries
+    assert entries == [entry for entry in site.store.children("c") if matches(node, entry)]
+    return [entry.name for entry in entries]
+
+
+NEEDLES = ["noir", "NOIR", "oir", "film", "ss", "ß", "film noir", "r-f", "10", "xxx", "zz"]
+
+
+@pytest.mark.parametrize("needle", NEEDLES)
+def test_texts_are_found_as_by_the_evaluator(site: Site, needle: str) -> None:
+    found(site, {"t": {"$iLike": needle}})
+    found(site, {"t": {"$not": {"$iLike": needle}}})
+    found(site, {"t": {"$like": needle}})
+    for condition in ("contains", "notcontain"):
+        found(site, {"$filters": [{"column": "t", "condition": condition, "value": needle}]})
+
+
+def test_a_word_in_plain_text_is_decided_without_the_evaluator(site: Site, asked: set[str]) -> None:
+    names = found(site, {"t": {"$iLike": "noir"}})
+    assert {"text", "part", "list", "dash"} < set(names)
+    assert not {"dotted", "empty", "digits", "other"} & set(names)
+    assert asked == set(DOUBTFUL)
+
+
+def test_rows_that_the_words_are_behind_of_are_left_to_the_evaluator(site: Site, asked: set[str]) -> None:
+    site.writer.stop()
+    site.commit(Put("c/text", {"t": "nothing any more"}), Put("c/new", {"t": "noir"}))
+    names = found(site, {"t": {"$iLike": "noir"}})
+    assert "new" in names
+    assert "text" not in names
+    assert asked == {*DOUBTFUL, "text", "new"}
+
+
+def test_case_and_several_words_are_left_to_the_evaluator(site: Site, asked: set[str]) -> None:
+    assert found(site, {"t": {"$iLike": "film noir"}}) == ["text"]
+    assert "text" in asked
+    asked.clear()
+    found(site, {"t": {"$like": "noir"}})
+    assert {"text", "part", "dash"} <= asked
+
+
+@pytest.mark.parametrize(
+    ("fields", "odd"),
+    [
+        ({"a": "x", "b": {"c": ["y", {"d": 1}]}}, False),
+        ({"a.b": 1}, True),
+        ({"a": {"": 1}}, True),
+        ({"a": [{"7": 1}]}, True),
+        ({"a\nb": 1}, True),
+        ({}, False),
+    ],
+)
+def test_keys_that_lead_to_the_paths_of_others_are_odd(fields: Any, odd: bool) -> None:
+    assert has_odd_keys(fields) is odd
