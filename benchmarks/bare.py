@@ -56,7 +56,7 @@ def _append(descriptor: int) -> Response:
 
 def server_options() -> dict[str, Any]:
     """What flatdata gives to its WSGI server, taken from flatdata itself, so that the two cannot drift."""
-    with mock.patch.object(flatdata_server, "Granian") as recorded:
+    with mock.patch("granian.Granian") as recorded:
         flatdata_server._serve(Settings())
     return dict(recorded.call_args.kwargs)
 
