@@ -56,8 +56,8 @@ PARTS: Final[dict[str, Part]] = {
     "dialects": rows.sections,
     "growth": growth.section,
 }
-"""In this order: what changes the films comes after what needs them as they were, and what deletes large sites
-comes last. Where ext4 has no journal, making a file takes a hundred times as long for minutes after that."""
+"""In this order: what changes the films comes after what needs them as they were, and what deletes large
+sites comes last. Where ext4 has no journal, making a file takes many times as long for minutes after that."""
 ABOUT: Final = (
     "Made by `make bench` (README.md beside this page says how to read it). {rounds} rounds of {seconds} s "
     "each, interleaved; medians of them; {minutes:.0f} minutes in all.{missing}"
