@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 THREADS: Final = 4
-"""Requests that one worker answers at a time. More only take the interpreter from each other, and answer fewer
-requests in all."""
+"""Requests that one worker answers at a time. More only take the interpreter from each other, and answer
+fewer requests in all."""
 _POLL_SECONDS: Final = 0.05
 _OK: Final = re.compile(rb"HTTP/1\.[01] 200 ")
 _STATUS_LINE_BYTES: Final = 64
