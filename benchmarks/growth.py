@@ -1,4 +1,7 @@
-"""The same queries at a tenth of the size, at the size, and at four times the size, side by side."""
+"""The same queries at a tenth of the size, at the size, and at four times the size, side by side.
+
+All three sites are made for this: the one that the other parts ask has the rows that they created.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,11 @@ MOST = 2.0
 
 
 def section(bench: Bench) -> Section:
-    """Measure at three sizes; the servers of the two others run only for this."""
+    """Measure at three sizes."""
     told = Section("growth")
     size = bench.extent.size
     with ExitStack() as stack:
-        places = [
-            _another(bench, stack, size // 10, told),
-            (bench.films, bench.site, bench.server),
-            _another(bench, stack, size * 4, told),
-        ]
+        places = [_place(bench, stack, each, told) for each in (size // 10, size, size * 4)]
         found: dict[tuple[str, str], list[list[Latency]]] = {}
         for line in GROWTH_LINES:
             for dialect in (Flextype, Fliplet, Bubble):
@@ -60,8 +59,8 @@ def section(bench: Bench) -> Section:
     return told
 
 
-def _another(bench: Bench, stack: ExitStack, size: int, told: Section) -> tuple[Films, Site, Server]:
-    """A site of another size, served until the stack unwinds."""
+def _place(bench: Bench, stack: ExitStack, size: int, told: Section) -> tuple[Films, Site, Server]:
+    """A site of a size, served until the stack unwinds."""
     site = make_site(bench.folder / f"site-{size}", size)
     server, start = serve(site, bench.folder / f"flatdata-{size}.log")
     stack.enter_context(stopping(server))

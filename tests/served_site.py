@@ -25,7 +25,7 @@ from query_strategies import CALENDAR, FIELDS
 from flatdata.dialects.flextype.file_tests import file_conditions
 from flatdata.dialects.flextype.find_options import Find
 from flatdata.dialects.flextype.options import group_key
-from flatdata.index import collection, keeper, planner, status, structures, words, words_writer
+from flatdata.index import blocks, collection, keeper, planner, status, structures, words, words_writer
 from flatdata.index import index as index_module
 from flatdata.index.keeper import Keeper
 from flatdata.index.watching import OVERFLOW, Hint
@@ -61,7 +61,9 @@ VARIANTS: dict[str, list[tuple[ModuleType, str, int]]] = {
         (index_module, "SMALL", 4),
         (planner, "FEW", 0),
         (structures, "_MARK_DISTANCE", 3),
+        (blocks, "_LENGTH", 2),
     ],
+    "lists given up after few changes": [(index_module, "SMALL", 0), (structures, "_MOST_PENDING", 0)],
     "structures forgotten": [(index_module, "SMALL", 0), (collection, "MOST_STRUCTURES", 1)],
     "structures made again after few changes": [(index_module, "SMALL", 0), (collection, "BULK", 1)],
     "no structures": [],

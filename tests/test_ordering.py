@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
-from flatdata.index import ordering, structures
+from flatdata.index import blocks, ordering, structures
 from flatdata.index.collection import Collection
 from flatdata.index.ordering import Ordering
 from flatdata.query.tree import Field, OrderBy, OrderIndex
@@ -78,11 +78,12 @@ def test_pages_are_those_of_a_plain_sort(
 ) -> None:
     kept = Kept(first, spread)
     ordered = Ordering(kept.collection, tuple(order))
-    kept.collection.build(ordered.keys)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ordering, "_SORTING", sorting)
         patch.setattr(ordering, "_MANY_TIES", ties)
         patch.setattr(structures, "_MARK_DISTANCE", distance)
+        patch.setattr(blocks, "_LENGTH", distance)
+        kept.collection.build(ordered.keys)
         for step in [None, *changes]:
             if step is not None:
                 kept.change(*step)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from query_strategies import ORDERS, RECORDS, TREES
 
-from flatdata.index import collection, planner, structures
+from flatdata.index import blocks, collection, planner, structures
 from flatdata.index import index as index_module
 from flatdata.index.index import Index
 from flatdata.query import php
@@ -49,7 +49,8 @@ VARIANTS: dict[str, list[tuple[ModuleType, str, int]]] = {
         (structures, "_MARK_DISTANCE", 1),
         (structures, "_MOST_MARKS", 1_000),
     ],
-    "ranges with few marks": [(planner, "FEW", 0), (structures, "_MARK_DISTANCE", 3)],
+    "ranges with few marks": [(planner, "FEW", 0), (structures, "_MARK_DISTANCE", 3), (blocks, "_LENGTH", 2)],
+    "lists given up after few changes": [(structures, "_MOST_PENDING", 0)],
     "structures forgotten": [(collection, "MOST_STRUCTURES", 1)],
     "structures made again after few changes": [(collection, "BULK", 1)],
 }
@@ -165,6 +166,8 @@ def test_ranges_of_a_list_that_changes_are_its_entries_between_the_bounds(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(structures, "_MARK_DISTANCE", distance)
+        patch.setattr(structures, "_REMARKING", distance)
+        patch.setattr(blocks, "_LENGTH", distance)
         for number, key in first:
             put(number, key)
         for number, key in [(0, 5), *changes]:

@@ -107,7 +107,8 @@ class Collection:
     def sorted(self, key: Key) -> SortedList:
         """The sorted list of a field, or of the slugs. Raises NotBuilt. Under the lock."""
         found = self._structures.get(key)
-        if not isinstance(found, SortedList):
+        if not isinstance(found, SortedList) or found.outdated:
+            self._structures.pop(key, None)
             raise NotBuilt
         return found
 

@@ -13,32 +13,36 @@ from typing import Any, Final
 
 from pyroaring import BitMap
 
+from flatdata.index.blocks import Blocks, Item
 from flatdata.index.tables import KeyTable
 from flatdata.query.tree import Field, OrderIndex
 from flatdata.store.entry import Entry
 
 _MARK_DISTANCE: Final = 512
 _MOST_MARKS: Final = 128
+_REMARKING: Final = 500
+"""Changes from which on making the marks anew costs less than moving each change through them."""
+_MOST_PENDING: Final = 4_000
 
 
 class SortedList:
     """The entries of a collection in the order of one key, ties in the order of their slugs.
 
-    `key` None is for entries that are not in the list. Keys, slugs and numbers are three lists side by side:
-    a tuple for each entry would take three times the memory. Inserting moves at most a megabyte of pointers
-    at fifty thousand entries, some 30 µs.
+    `key` None is for entries that are not in the list. Changes are noted, and taken into the order when it is
+    asked about next: a list that nobody asks about costs a write next to nothing.
     """
 
     def __init__(self, key: Callable[[Entry], Any]) -> None:
         self._key = key
-        self._keys: list[Any] = []
-        self._slugs: list[str] = []
-        self._nums: array[int] = array("I")
+        self._order = Blocks([], [], array("I"))
         self._table = KeyTable((), ())
         self._collected: list[tuple[Any, Entry]] = []
+        self._pending: dict[int, tuple[Item | None, Item | None]] = {}
         self._marks: _Marks | None = None
         self.members = BitMap()
         """The entries in the list. Not to be changed by others."""
+        self.outdated = False
+        """So much was changed since it was last asked that making it anew costs less. It may not be used."""
 
     @classmethod
     def over(cls, field: Field, index: OrderIndex) -> SortedList:
@@ -47,7 +51,7 @@ class SortedList:
         return cls(lambda entry: key_of(read(entry)))
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.members)
 
     def collect(self, entries: Iterable[Entry]) -> None:
         """Take in some of many entries, while the list is made; `finish` when all are in."""
@@ -60,9 +64,7 @@ class SortedList:
         self._collected = []
         collected.sort(key=_slug_of)
         collected.sort(key=_first)
-        self._keys = keys = [key for key, _ in collected]
-        self._slugs = [entry.slug for _, entry in collected]
-        self._nums = array("I", [entry.num for _, entry in collected])
+        keys = [key for key, _ in collected]
         shared: Any = None
         for at, key in enumerate(keys):
             # Entries with equal keys share one.
@@ -70,46 +72,54 @@ class SortedList:
                 keys[at] = shared
             else:
                 shared = key
-        self._table = KeyTable(self._nums, self._keys)
-        self.members = BitMap(self._nums)
+        nums = array("I", [entry.num for _, entry in collected])
+        self._table = KeyTable(nums, keys)
+        self.members = BitMap(nums)
+        self._order = Blocks(keys, [entry.slug for _, entry in collected], nums)
 
     def change(self, old: Entry | None, new: Entry | None) -> None:
         """Take over that `old` became `new`."""
+        if self.outdated:
+            return
         before = self._table.of(old.num) if old is not None and old.num in self.members else None
         after = self._key(new) if new is not None else None
         if before is not None and old is not None:
             if after is not None and new is not None and before == after and old.slug == new.slug:
                 return
-            self._remove(before, old)
+            self._table.remove(old.num)
+            self.members.discard(old.num)
+            was, _ = self._pending.get(old.num) or (Item(before, old.slug), None)
+            self._pending[old.num] = was, None
         if after is not None and new is not None:
-            self._insert(after, new)
+            self.members.add(new.num)
+            self._table.set(new.num, after, len(self.members))
+            was, _ = self._pending.get(new.num) or (None, None)
+            self._pending[new.num] = was, Item(after, new.slug)
+        if len(self._pending) > max(_MOST_PENDING, len(self.members) // 4):
+            self.outdated = True
+            self._order, self._table = Blocks([], [], array("I")), KeyTable((), ())
+            self._pending, self._marks, self.members = {}, None, BitMap()
 
-    def _remove(self, key: Any, entry: Entry) -> None:
-        at = self.place(key, entry.slug)
-        if self._marks is not None:
-            self._marks.remove((key, entry.slug), entry.num)
-        del self._keys[at]
-        del self._slugs[at]
-        del self._nums[at]
-        self._table.remove(entry.num)
-        self.members.discard(entry.num)
-
-    def _insert(self, key: Any, entry: Entry) -> None:
-        at = self.place(key, entry.slug)
-        if at and self._keys[at - 1] == key:
-            key = self._keys[at - 1]
-        self._keys.insert(at, key)
-        self._slugs.insert(at, entry.slug)
-        self._nums.insert(at, entry.num)
-        self._table.set(entry.num, key, len(self._keys))
-        self.members.add(entry.num)
-        if self._marks is not None:
-            self._marks.add((key, entry.slug), entry.num)
-
-    def place(self, key: Any, slug: str) -> int:
-        """Where an entry is, or belongs."""
-        low = bisect_left(self._keys, key)
-        return bisect_left(self._slugs, slug, low, bisect_right(self._keys, key, low))
+    def _ordered(self) -> Blocks:
+        """The order, after all changes."""
+        if not self._pending:
+            return self._order
+        pending, self._pending = self._pending, {}
+        if len(pending) > _REMARKING:
+            self._marks = None
+        # First all that goes: an entry may have been given the slug of another that is gone.
+        for num, (was, _) in pending.items():
+            if was is not None:
+                self._order.remove(*was)
+                if self._marks is not None:
+                    self._marks.remove(was, num)
+        for num, (_, is_) in pending.items():
+            if is_ is not None:
+                key = self._order.insert(*is_, num)
+                self._table.set(num, key, len(self.members))
+                if self._marks is not None:
+                    self._marks.add(is_, num)
+        return self._order
 
     @property
     def key_of(self) -> Callable[[int], Any]:
@@ -120,27 +130,28 @@ class SortedList:
 
     def span(self, low: Any, high: Any, low_open: bool, high_open: bool) -> tuple[int, int]:
         """Where the keys between the bounds lie."""
-        keys = self._keys
-        start, stop = 0, len(keys)
+        order = self._ordered()
+        start, stop = 0, len(order)
         if low is not None:
-            start = (bisect_right if low_open else bisect_left)(keys, low)
+            start = order.right(low) if low_open else order.left(low)
         if high is not None:
-            stop = (bisect_left if high_open else bisect_right)(keys, high)
+            stop = order.left(high) if high_open else order.right(high)
         return start, max(start, stop)
 
     def slice(self, start: int, stop: int) -> BitMap:
         """The entries at the places [start, stop)."""
-        if start == 0 and stop == len(self._keys):
+        order = self._ordered()
+        if start == 0 and stop == len(order):
             return self.members
         if stop - start < _MARK_DISTANCE * 2:
-            return BitMap(self._nums[start:stop])
+            return BitMap(order.nums(start, stop))
         marks = self._marked()
         first, head = marks.after(start)
         last, tail = marks.upto(stop)
         if head >= tail:
-            return BitMap(self._nums[start:stop])
+            return BitMap(order.nums(start, stop))
         middle = marks.before[last] - marks.before[first]
-        return middle | BitMap(self._nums[start:head]) | BitMap(self._nums[tail:stop])
+        return middle | BitMap(order.nums(start, head)) | BitMap(order.nums(tail, stop))
 
     def within(self, nums: BitMap, low: Any, high: Any, low_open: bool, high_open: bool) -> BitMap:
         """Those of `nums` whose key lies between the bounds; for few `nums`."""
@@ -156,8 +167,9 @@ class SortedList:
         return BitMap(kept)
 
     def _marked(self) -> _Marks:
-        if self._marks is None or len(self._keys) > 2 * self._marks.made_for:
-            self._marks = _Marks(self)
+        order = self._ordered()
+        if self._marks is None or len(order) > 2 * self._marks.made_for:
+            self._marks = _Marks(order)
         return self._marks
 
     # --- order ----------------------------------------------------------------------------------------
@@ -169,19 +181,19 @@ class SortedList:
         """
         if not descending:
             start = self.select(wanted, offset) if offset else 0
-            return self._ahead(wanted, start, len(self._keys), limit)
-        keys = self._keys
+            return self._ahead(wanted, start, len(self), limit)
+        order = self._ordered()
         stop, offset = self._descent(wanted, offset)
         page: list[int] = []
         step = self._step(wanted, offset + limit)
         while stop and len(page) < limit:
-            low = bisect_left(keys, keys[stop - 1])
+            low = order.left(order.key(stop - 1))
             if stop - low > _MARK_DISTANCE:
                 # Many ties: the page may begin far behind the first of them.
                 start = self.select(wanted, self.rank(wanted, low) + offset) if offset else low
                 page += self._ahead(wanted, start, stop, limit - len(page))
             else:
-                low = min(low, bisect_right(keys, keys[max(0, stop - step)]))
+                low = min(low, order.right(order.key(max(0, stop - step))))
                 hits = self.members_at(wanted, low, stop)
                 hits.sort(key=self._table.of, reverse=True)
                 page += hits[offset : offset + limit - len(page)]
@@ -191,12 +203,12 @@ class SortedList:
 
     def _step(self, wanted: BitMap, count: int) -> int:
         """How many places to look at for so many of `wanted`, if they are spread evenly."""
-        return count * len(self._keys) // max(1, len(wanted)) + 16
+        return count * len(self) // max(1, len(wanted)) + 16
 
     def _descent(self, wanted: BitMap, offset: int) -> tuple[int, int]:
         """Where the first ties of a descending page end, and how many of `wanted` to pass among them."""
         if not offset:
-            return len(self._keys), 0
+            return len(self), 0
         total = len(wanted)
         if offset >= total:
             return 0, 0
@@ -205,14 +217,14 @@ class SortedList:
 
     def group(self, place: int) -> tuple[int, int]:
         """The places [low, high) of the entries that have the same key as the one at `place`."""
-        key = self._keys[place]
-        return bisect_left(self._keys, key, 0, place), bisect_right(self._keys, key, place)
+        order = self._ordered()
+        key = order.key(place)
+        return order.left(key), order.right(key)
 
     def members_at(self, wanted: BitMap, low: int, high: int) -> list[int]:
         """The members in `wanted` at the places [low, high)."""
-        if len(wanted) == len(self._keys):
-            return self._nums[low:high].tolist()
-        return list(filter(wanted.__contains__, self._nums[low:high]))
+        nums = self._ordered().nums(low, high)
+        return nums.tolist() if len(wanted) == len(self) else list(filter(wanted.__contains__, nums))
 
     def _ahead(self, wanted: BitMap, start: int, stop: int, limit: int) -> list[int]:
         """The first `limit` of `wanted` at the places [start, stop)."""
@@ -226,7 +238,7 @@ class SortedList:
 
     def rank(self, wanted: BitMap, place: int) -> int:
         """How many of `wanted` stand before a place."""
-        if len(wanted) == len(self._keys):
+        if len(wanted) == len(self):
             return place
         if place < _MARK_DISTANCE * 2:
             return len(self.members_at(wanted, 0, place))
@@ -236,7 +248,7 @@ class SortedList:
 
     def select(self, wanted: BitMap, rank: int) -> int:
         """The place of the member of `wanted` that has `rank` others before it; the end if there is none."""
-        total = len(self._keys)
+        total = len(self)
         if len(wanted) == total:
             return min(rank, total)
         start, step = 0, total
@@ -247,7 +259,7 @@ class SortedList:
             stop = min(total, start + step)
             hits = self.members_at(wanted, start, stop)
             if rank < len(hits):
-                return self._nums.index(hits[rank], start, stop)
+                return start + self._ordered().nums(start, stop).index(hits[rank])
             rank -= len(hits)
             start = stop
         return total
@@ -261,39 +273,37 @@ class _Marks:
     stand before a mark is the size of an intersection, a microsecond.
     """
 
-    def __init__(self, of: SortedList) -> None:
-        self._of = of
-        self.made_for = len(of)
-        places = range(_MARK_DISTANCE, len(of), max(_MARK_DISTANCE, len(of) // _MOST_MARKS))
-        self._at = [(of._keys[place], of._slugs[place]) for place in places]
+    def __init__(self, order: Blocks) -> None:
+        self._order = order
+        self.made_for = len(order)
+        places = range(_MARK_DISTANCE, len(order), max(_MARK_DISTANCE, len(order) // _MOST_MARKS))
+        self._at = list(map(order.item, places))
         self.before: list[BitMap] = []
         so_far, last = BitMap(), 0
         for place in places:
-            so_far = so_far | BitMap(of._nums[last:place])
+            so_far = so_far | BitMap(order.nums(last, place))
             so_far.run_optimize()
             self.before.append(so_far)
             last = place
 
-    def add(self, item: tuple[Any, str], num: int) -> None:
+    def add(self, item: Item, num: int) -> None:
         """Take in an entry by its key and slug."""
         for before in self.before[bisect_right(self._at, item) :]:
             before.add(num)
 
-    def remove(self, item: tuple[Any, str], num: int) -> None:
+    def remove(self, item: Item, num: int) -> None:
         """Let go of an entry by its key and slug."""
         for before in self.before[bisect_right(self._at, item) :]:
             before.discard(num)
 
     def after(self, place: int) -> tuple[int, int]:
         """The first mark at or behind a place: its number and its place; the end if there is none."""
-        of = self._of
-        mark = bisect_left(self._at, (of._keys[place], of._slugs[place]))
-        return mark, self._place(mark) if mark < len(self._at) else len(of)
+        mark = bisect_left(self._at, self._order.item(place))
+        return mark, self._place(mark) if mark < len(self._at) else len(self._order)
 
     def upto(self, place: int) -> tuple[int, int]:
         """The last mark before a place: its number and its place; -1 and 0 if there is none."""
-        of = self._of
-        mark = bisect_right(self._at, (of._keys[place - 1], of._slugs[place - 1])) - 1
+        mark = bisect_right(self._at, self._order.item(place - 1)) - 1
         return mark, self._place(mark) if mark >= 0 else 0
 
     def count(self, wanted: BitMap, mark: int) -> int:
@@ -306,7 +316,7 @@ class _Marks:
         return (self._place(mark), rank - self.count(wanted, mark)) if mark >= 0 else (0, rank)
 
     def _place(self, mark: int) -> int:
-        return self._of.place(*self._at[mark])
+        return self._order.place(self._at[mark])
 
 
 _first: Final = itemgetter(0)
