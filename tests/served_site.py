@@ -63,9 +63,13 @@ VARIANTS: dict[str, list[tuple[ModuleType, str, int]]] = {
         (structures, "_MARK_DISTANCE", 3),
         (blocks, "_LENGTH", 2),
     ],
-    "lists given up after few changes": [(index_module, "SMALL", 0), (structures, "_MOST_PENDING", 0)],
+    "structures given up after few changes": [
+        (index_module, "SMALL", 0),
+        (collection, "MOST_BEHIND", 0),
+        (collection, "_STEP", 1),
+    ],
     "structures forgotten": [(index_module, "SMALL", 0), (collection, "MOST_STRUCTURES", 1)],
-    "structures made again after few changes": [(index_module, "SMALL", 0), (collection, "BULK", 1)],
+    "changes taken over one at a time": [(index_module, "SMALL", 0), (collection, "_STEP", 1)],
     "no structures": [],
 }
 """So that what is for large collections happens in small ones."""

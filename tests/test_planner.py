@@ -50,9 +50,9 @@ VARIANTS: dict[str, list[tuple[ModuleType, str, int]]] = {
         (structures, "_MOST_MARKS", 1_000),
     ],
     "ranges with few marks": [(planner, "FEW", 0), (structures, "_MARK_DISTANCE", 3), (blocks, "_LENGTH", 2)],
-    "lists given up after few changes": [(structures, "_MOST_PENDING", 0)],
+    "structures given up after few changes": [(collection, "MOST_BEHIND", 0), (collection, "_STEP", 1)],
     "structures forgotten": [(collection, "MOST_STRUCTURES", 1)],
-    "structures made again after few changes": [(collection, "BULK", 1)],
+    "changes taken over one at a time": [(collection, "_STEP", 1)],
 }
 """What is made small, so that what is for large collections happens here."""
 
@@ -166,7 +166,6 @@ def test_ranges_of_a_list_that_changes_are_its_entries_between_the_bounds(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(structures, "_MARK_DISTANCE", distance)
-        patch.setattr(structures, "_REMARKING", distance)
         patch.setattr(blocks, "_LENGTH", distance)
         for number, key in first:
             put(number, key)

@@ -20,16 +20,12 @@ from flatdata.store.entry import Entry
 
 _MARK_DISTANCE: Final = 512
 _MOST_MARKS: Final = 128
-_REMARKING: Final = 500
-"""Changes from which on making the marks anew costs less than moving each change through them."""
-_MOST_PENDING: Final = 4_000
 
 
 class SortedList:
     """The entries of a collection in the order of one key, ties in the order of their slugs.
 
-    `key` None is for entries that are not in the list. Changes are noted, and taken into the order when it is
-    asked about next: a list that nobody asks about costs a write next to nothing.
+    `key` None is for entries that are not in the list.
     """
 
     def __init__(self, key: Callable[[Entry], Any]) -> None:
@@ -37,12 +33,9 @@ class SortedList:
         self._order = Blocks([], [], array("I"))
         self._table = KeyTable((), ())
         self._collected: list[tuple[Any, Entry]] = []
-        self._pending: dict[int, tuple[Item | None, Item | None]] = {}
         self._marks: _Marks | None = None
         self.members = BitMap()
         """The entries in the list. Not to be changed by others."""
-        self.outdated = False
-        """So much was changed since it was last asked that making it anew costs less. It may not be used."""
 
     @classmethod
     def over(cls, field: Field, index: OrderIndex) -> SortedList:
@@ -79,47 +72,28 @@ class SortedList:
 
     def change(self, old: Entry | None, new: Entry | None) -> None:
         """Take over that `old` became `new`."""
-        if self.outdated:
-            return
         before = self._table.of(old.num) if old is not None and old.num in self.members else None
         after = self._key(new) if new is not None else None
         if before is not None and old is not None:
             if after is not None and new is not None and before == after and old.slug == new.slug:
                 return
-            self._table.remove(old.num)
-            self.members.discard(old.num)
-            was, _ = self._pending.get(old.num) or (Item(before, old.slug), None)
-            self._pending[old.num] = was, None
+            self._remove(Item(before, old.slug), old.num)
         if after is not None and new is not None:
-            self.members.add(new.num)
-            self._table.set(new.num, after, len(self.members))
-            was, _ = self._pending.get(new.num) or (None, None)
-            self._pending[new.num] = was, Item(after, new.slug)
-        if len(self._pending) > max(_MOST_PENDING, len(self.members) // 4):
-            self.outdated = True
-            self._order, self._table = Blocks([], [], array("I")), KeyTable((), ())
-            self._pending, self._marks, self.members = {}, None, BitMap()
+            self._insert(Item(after, new.slug), new.num)
 
-    def _ordered(self) -> Blocks:
-        """The order, after all changes."""
-        if not self._pending:
-            return self._order
-        pending, self._pending = self._pending, {}
-        if len(pending) > _REMARKING:
-            self._marks = None
-        # First all that goes: an entry may have been given the slug of another that is gone.
-        for num, (was, _) in pending.items():
-            if was is not None:
-                self._order.remove(*was)
-                if self._marks is not None:
-                    self._marks.remove(was, num)
-        for num, (_, is_) in pending.items():
-            if is_ is not None:
-                key = self._order.insert(*is_, num)
-                self._table.set(num, key, len(self.members))
-                if self._marks is not None:
-                    self._marks.add(is_, num)
-        return self._order
+    def _remove(self, item: Item, num: int) -> None:
+        self._order.remove(*item)
+        self._table.remove(num)
+        self.members.discard(num)
+        if self._marks is not None:
+            self._marks.remove(item, num)
+
+    def _insert(self, item: Item, num: int) -> None:
+        key = self._order.insert(*item, num)
+        self.members.add(num)
+        self._table.set(num, key, len(self.members))
+        if self._marks is not None:
+            self._marks.add(item, num)
 
     @property
     def key_of(self) -> Callable[[int], Any]:
@@ -130,7 +104,7 @@ class SortedList:
 
     def span(self, low: Any, high: Any, low_open: bool, high_open: bool) -> tuple[int, int]:
         """Where the keys between the bounds lie."""
-        order = self._ordered()
+        order = self._order
         start, stop = 0, len(order)
         if low is not None:
             start = order.right(low) if low_open else order.left(low)
@@ -140,7 +114,7 @@ class SortedList:
 
     def slice(self, start: int, stop: int) -> BitMap:
         """The entries at the places [start, stop)."""
-        order = self._ordered()
+        order = self._order
         if start == 0 and stop == len(order):
             return self.members
         if stop - start < _MARK_DISTANCE * 2:
@@ -167,7 +141,7 @@ class SortedList:
         return BitMap(kept)
 
     def _marked(self) -> _Marks:
-        order = self._ordered()
+        order = self._order
         if self._marks is None or len(order) > 2 * self._marks.made_for:
             self._marks = _Marks(order)
         return self._marks
@@ -182,7 +156,7 @@ class SortedList:
         if not descending:
             start = self.select(wanted, offset) if offset else 0
             return self._ahead(wanted, start, len(self), limit)
-        order = self._ordered()
+        order = self._order
         stop, offset = self._descent(wanted, offset)
         page: list[int] = []
         step = self._step(wanted, offset + limit)
@@ -217,13 +191,13 @@ class SortedList:
 
     def group(self, place: int) -> tuple[int, int]:
         """The places [low, high) of the entries that have the same key as the one at `place`."""
-        order = self._ordered()
+        order = self._order
         key = order.key(place)
         return order.left(key), order.right(key)
 
     def members_at(self, wanted: BitMap, low: int, high: int) -> list[int]:
         """The members in `wanted` at the places [low, high)."""
-        nums = self._ordered().nums(low, high)
+        nums = self._order.nums(low, high)
         return nums.tolist() if len(wanted) == len(self) else list(filter(wanted.__contains__, nums))
 
     def _ahead(self, wanted: BitMap, start: int, stop: int, limit: int) -> list[int]:
@@ -259,7 +233,7 @@ class SortedList:
             stop = min(total, start + step)
             hits = self.members_at(wanted, start, stop)
             if rank < len(hits):
-                return start + self._ordered().nums(start, stop).index(hits[rank])
+                return start + self._order.nums(start, stop).index(hits[rank])
             rank -= len(hits)
             start = stop
         return total

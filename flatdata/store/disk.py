@@ -14,7 +14,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -26,6 +26,8 @@ from flatdata.store.log import Effect, image_bytes
 from flatdata.store.paths import FILE, FOLDER_FORMS, InvalidSlug, Tree
 
 SCRATCH_IN_CONTENT: Final = ".flatdata-scratch"
+_LISTED: Final = 8
+"""Files that are listed in the time that looking for one takes."""
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 """What the system says where no such file is, or can be."""
 IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY})
@@ -112,8 +114,19 @@ class Disk:
                 raise EntryExists(slug)
         return None
 
-    def absent(self, slugs: Iterable[str]) -> frozenset[str]:
-        """Those of `slugs` of which neither a file nor a folder is there; one listing for each folder."""
+    def absent(self, slugs: Sequence[str], entries: int) -> frozenset[str]:
+        """Those of `slugs` of which neither a file nor a folder is there.
+
+        `entries` is how many the site has: where that is much more than `slugs`, each is looked for by
+        itself, else the folders they are in are listed.
+        """
+        if len(slugs) * _LISTED < entries:
+            places = ((slug, self.tree.folder(slug)) for slug in slugs)
+            return frozenset(
+                slug
+                for slug, path in places
+                if not os.path.lexists(path) and not os.path.lexists(f"{path}.yaml")
+            )
         listings: dict[str, frozenset[str]] = {}
         absent = []
         for slug in slugs:

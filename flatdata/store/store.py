@@ -432,7 +432,7 @@ class Store:
             EntryExists: where something that is no plain file stands in the place of one.
         """
         entries = self.state.entries
-        fresh = self.disk.absent(slugs) if len(slugs) > _MANY else frozenset()
+        fresh = self.disk.absent(slugs, len(entries)) if len(slugs) > _MANY else frozenset()
         stale = []
         for slug in slugs:
             entry = entries.get(slug)
