@@ -13,7 +13,7 @@ from functools import cache
 from typing import Final
 
 from benchmarks.questions import PAGE, Films, Question, Test
-from flatdata.index.words import analyse
+from flatdata.index.terms import analyse
 
 MANY: Final = 50
 """Values of an `in`."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from flatdata.index.words import analyse
+from flatdata.index.terms import analyse
 
 Film = Mapping[str, Any]
 Comparison = Literal["equal", "at least", "contains", "in", "not equal"]

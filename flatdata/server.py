@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 THREADS: Final = 4
 """Requests that one worker answers at a time. More only take the interpreter from each other, and answer
 fewer requests in all."""
+_MALLOC: Final = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(256 << 10),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 20),
+}
+"""For the C library's allocator in the keeper and the workers, where it is glibc's: by itself it keeps up to
+32 MB blocks for later, and after a few imports of 20,000 rows a worker holds 400 MB instead of 260."""
 _POLL_SECONDS: Final = 0.05
 _OK: Final = re.compile(rb"HTTP/1\.[01] 200 ")
 _STATUS_LINE_BYTES: Final = 64
@@ -53,6 +60,8 @@ def run(settings: Settings, root: Path, out: TextIO | None = None) -> None:
     state_dir.mkdir(exist_ok=True)
     started = time.monotonic()
     StatusFile(state_dir).write(KeeperStatus())
+    for name, value in _MALLOC.items():
+        os.environ.setdefault(name, value)
     os.environ["FLATDATA_ROOT"] = str(root)
     os.environ["FLATDATA_OPTIONS"] = msgspec.json.encode(plain_settings(settings)).decode()
     supervisor = Supervisor(

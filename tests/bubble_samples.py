@@ -8,7 +8,7 @@ from typing import Any
 from flatdata.dialects.bubble.geo import Place
 from flatdata.dialects.bubble.types import Catalogue, ThingType, read_catalogue
 from flatdata.dialects.bubble.values import Parser
-from flatdata.index.words import analyse
+from flatdata.index.terms import analyse
 from flatdata.store.entry import Entry, encode_json
 from flatdata.store.sources import Source
 

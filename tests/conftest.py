@@ -59,6 +59,14 @@ def write(root: Path, path: str, text: str) -> Path:
     return target
 
 
+def site_files(root: Path) -> Iterator[Path]:
+    """Everything in a site's folder but what the server keeps there for itself, which comes and goes."""
+    for path in root.iterdir():
+        if path.name != ".flatdata":
+            yield path
+            yield from path.rglob("*")
+
+
 @dataclass
 class Server:
     """A running server: where it is, what it serves, and a token of each kind."""

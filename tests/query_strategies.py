@@ -22,7 +22,7 @@ from flatdata.dialects.flextype.options import Where
 from flatdata.dialects.flextype.render import Rendering
 from flatdata.dialects.flextype.strtotime import calendar
 from flatdata.dialects.fliplet.querybody import QueryBodyError, parse_query_body
-from flatdata.index.words import analyse
+from flatdata.index.terms import analyse
 from flatdata.query import php, siftoperators
 from flatdata.query.bubble import (
     VALUELESS,
@@ -31,10 +31,10 @@ from flatdata.query.bubble import (
     operators,
     order_index,
     wanted,
-    word_search,
     words_wanted,
 )
 from flatdata.query.bubble_values import ID, SCALARS, FieldType, read_value
+from flatdata.query.bubble_words import IN_ADDRESSES, IN_TEXTS, word_search
 from flatdata.query.filters import OTHER_CONDITIONS, VALUE_CONDITIONS
 from flatdata.query.php_index import SORT
 from flatdata.query.tree import ABSENT, All, AnyOf, Condition, Field, Node, Not, OrderBy
@@ -301,7 +301,8 @@ def bubble_conditions(draw: st.DrawFn, field: ThingField, name: str) -> Node:
     """A constraint of a type on a field, with an operand as a request would have it."""
     if name == ANYWHERE:
         stems = words_wanted(analyse, draw(BUBBLE_TEXTS))
-        return Condition(field.source, word_search(analyse, many=True, exact=field.own_words), stems)
+        texts = IN_ADDRESSES if field.type.kind == "geographic_address" else IN_TEXTS
+        return Condition(field.source, word_search(analyse, texts, exact=field.own_words), stems)
     operator = operators(field.type, analyse, field.own_words)[name]
     return Condition(field.source, operator, _bubble_operand(draw, field.type, name))
 
@@ -357,7 +358,7 @@ BY_WORDS: list[st.SearchStrategy[Node]] = [
         for operator in (
             operators(FieldType("text"), analyse)["text contains"],
             operators(FieldType("text"), analyse)["not text contains"],
-            word_search(analyse, many=True),
+            word_search(analyse, IN_TEXTS),
         )
     ),
 ]

@@ -398,7 +398,7 @@ class ServedSite:
     def write_catalogue(self) -> None:
         """The keeper writes down what the next start reads."""
         self.keeper.store.follow()
-        self.keeper._write_catalogue()
+        self.keeper._upkeep.write_catalogue()
 
     def ask_for_rebuild(self) -> None:
         """`flatdata index rebuild`."""
@@ -498,7 +498,7 @@ class ServedSite:
         """Have the keeper do what it does by itself; gives what the files say then."""
         self._hints.wait_for_all(self.root / "content")
         self.keeper._step()
-        while not self._hints.empty() or self.keeper._odd or self.keeper._lost:
+        while not self._hints.empty() or self.keeper._files.odd or self.keeper._lost:
             self.keeper._step()
         return files_say(self.root / "content")
 

@@ -173,7 +173,8 @@ def test_what_callers_may_do(people: Open, rules: str) -> None:
 
 
 def await_creator(site: People, identity: str) -> None:
-    eventually(lambda: site["admin"].thing("item", identity)["Created By"] == site.ids["tony"])
+    # Whoever asks while the file is being written may find it empty.
+    eventually(lambda: site["admin"].thing("item", identity).get("Created By") == site.ids["tony"])
 
 
 def test_the_table_is_long_enough() -> None:

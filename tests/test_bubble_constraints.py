@@ -13,7 +13,7 @@ from flatdata.dialects.bubble.errors import Refused
 from flatdata.dialects.bubble.parameters import Search, parse_search
 from flatdata.dialects.bubble.search import run
 from flatdata.index.index import Result
-from flatdata.index.words import analyse
+from flatdata.index.terms import analyse
 from flatdata.query.bubble import CONSTRAINT_TYPES, distance_km
 from flatdata.query.evaluate import matches
 from flatdata.query.tree import Query

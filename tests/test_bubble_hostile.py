@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from bubble_http import UNITS, USERS, Bubble, admin, put_manifest, put_row
-from conftest import Server, write
+from conftest import Server, site_files, write
 
 JSON = {"Content-Type": "application/json"}
 
@@ -29,11 +29,7 @@ def api(site_dir: Path, serve: Callable[..., Server]) -> Bubble:
 
 def snapshot(root: Path) -> dict[str, bytes]:
     """Every file that a request might touch, but not the server's own."""
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file() and ".flatdata" not in path.parts
-    }
+    return {str(path.relative_to(root)): path.read_bytes() for path in site_files(root) if path.is_file()}
 
 
 IDS = [

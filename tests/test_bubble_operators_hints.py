@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flatdata.index.words import analyse, strings_of
+from flatdata.index.terms import analyse, path_below, strings_of
 from flatdata.query.bubble import (
     GEOGRAPHIC,
     Circle,
@@ -18,9 +18,9 @@ from flatdata.query.bubble import (
     operators,
     order_index,
     wanted,
-    word_search,
 )
 from flatdata.query.bubble_values import SCALARS, FieldType, read_value
+from flatdata.query.bubble_words import IN_ADDRESSES, IN_TEXT, IN_TEXTS, Texts, word_search
 from flatdata.query.tree import (
     ABSENT,
     AllHints,
@@ -68,10 +68,16 @@ numbers = (
 )
 degrees = st.sampled_from([0, 1, 1.0, 45.5, -90, 90, 180, -180, 91, "1", None, True])
 addresses = st.fixed_dictionaries(
-    {}, optional={"address": texts | st.integers(), "lat": degrees, "lng": degrees, "other": texts}
+    {},
+    optional={
+        "address": texts | st.integers() | st.lists(texts, max_size=2),
+        "lat": degrees,
+        "lng": degrees,
+        "other": texts,
+    },
 )
 scalars = st.none() | st.booleans() | numbers | texts | addresses
-values = st.just(ABSENT) | scalars | st.lists(scalars | st.lists(texts, max_size=2), max_size=4)
+values = st.just(ABSENT) | scalars | st.lists(scalars | st.lists(texts | addresses, max_size=2), max_size=4)
 
 
 def said(hint: Hint, value: Any) -> bool | None:
@@ -85,7 +91,7 @@ def said(hint: Hint, value: Any) -> bool | None:
     if isinstance(hint, Words):
         if hint.odd is not None and set(hint.odd.index.keys(value)) & set(hint.odd.keys):
             return None
-        return (hint.exact or None) if set(cut(hint.stems)) <= stems_in(value) else False
+        return (hint.exact or None) if set(cut(hint.stems)) <= stems_in(value, hint.key) else False
     if isinstance(hint, NoHint):
         inner = said(hint.hint, value)
         return None if inner is None else not inner
@@ -100,10 +106,11 @@ def cut(stems: tuple[str, ...]) -> list[str]:
     return [stem[:64] for stem in stems]
 
 
-def stems_in(value: Any) -> set[str]:
-    """What the index of words has at the path of a field with this value."""
+def stems_in(value: Any, key: str = "") -> set[str]:
+    """What the index of words has at the path of a field with this value, or at a key inside it."""
     found = () if value is ABSENT else strings_of(value, "field")
-    return {stem for path, text in found if path == "field" for stem in cut(tuple(analyse(text)))}
+    path = path_below("field", key)
+    return {stem for at, text, _ in found if at == path for stem in cut(tuple(analyse(text)))}
 
 
 def in_range(hint: Ranged, key: Any) -> bool:
@@ -145,9 +152,10 @@ def test_hints_hold_what_matches(field_type: FieldType, value: Any, source: Any,
 
 
 @settings(max_examples=300, deadline=None)
-@given(value=values, text=texts, exact=st.booleans(), many=st.booleans())
-def test_word_hints_hold_what_matches(value: Any, text: str, exact: bool, many: bool) -> None:
-    operator = word_search(analyse, many=many, exact=exact)
+@pytest.mark.parametrize("where", [IN_TEXT, IN_TEXTS, IN_ADDRESSES], ids=["text", "texts", "addresses"])
+@given(value=values, text=texts, exact=st.booleans())
+def test_word_hints_hold_what_matches(where: Texts, value: Any, text: str, exact: bool) -> None:
+    operator = word_search(analyse, where, exact=exact)
     stems = tuple(dict.fromkeys(analyse(text)))
     hinted = said(operator.hint(stems), value)
     assert hinted is None or hinted == operator.matches(value, stems)

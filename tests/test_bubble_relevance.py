@@ -14,7 +14,7 @@ from flatdata.dialects.bubble.errors import Refused
 from flatdata.dialects.bubble.parameters import parse_search
 from flatdata.dialects.bubble.search import run
 from flatdata.index.index import Index
-from flatdata.index.words import analyse
+from flatdata.index.terms import analyse
 from flatdata.store.state import State
 
 ROWS: dict[str, dict[str, Any]] = {

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 from conftest import eventually, write
-from store_scenarios import SCENARIOS, assert_memory_is_what_files_say, fill, known
+from store_scenarios import CALLERS_OF_THE_SYSTEM, SCENARIOS, assert_memory_is_what_files_say, fill, known
 
 from flatdata.index import keeper as keeper_module
+from flatdata.index import upkeep as upkeep_module
 from flatdata.index.keeper import Keeper
 from flatdata.index.status import READY, KeeperStatus, StatusFile
 from flatdata.store import disk as disk_module
@@ -69,7 +70,7 @@ class FailingOs:
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> FailingOs:
     failing = FailingOs()
-    for module in (disk_module, log_module):
+    for module in CALLERS_OF_THE_SYSTEM:
         assert isinstance(module.os, ModuleType)  # type: ignore[attr-defined]
         monkeypatch.setattr(module, "os", failing)
     return failing
@@ -158,7 +159,7 @@ def check_reopened(store: Store, expected: dict[str, Any]) -> None:
     again = Store(store.root)
     again.load_files()
     assert known(again) == expected
-    assert os.listdir(again.disk.scratch) == []
+    assert os.listdir(again.disk.scratch.folder) == []
     again.close()
 
 
@@ -198,7 +199,7 @@ def test_a_name_too_long_for_a_single_file_is_a_folder(tmp_path: Path) -> None:
 
 
 def deleted_scratch(store: Store) -> None:
-    os.rmdir(store.disk.scratch)
+    os.rmdir(store.disk.scratch.folder)
 
 
 def deleted_log(store: Store) -> None:
@@ -313,7 +314,7 @@ def test_a_catalogue_that_cannot_be_written_is_written_later(
     expected = known(store)
     store.close()
     with monkeypatch.context() as patch:
-        patch.setattr(keeper_module, "write_catalogue", refuse)
+        patch.setattr(upkeep_module, "write_catalogue", refuse)
         keeper = Keeper(tmp_path)
         keeper.prepare(watch=False)
         assert known(keeper.store) == expected

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 import pytest
+from conftest import site_files
 from fliplet_api import DataSources
 
 # --- paths, names and ids -----------------------------------------------------------------------------
@@ -32,7 +33,7 @@ def api(server: Any) -> DataSources:
 
 def tree(root: Path) -> set[str]:
     """Every path of the site but its log and other derived files."""
-    return {str(path.relative_to(root)) for path in root.rglob("*") if ".flatdata" not in path.parts}
+    return {str(path.relative_to(root)) for path in site_files(root)}
 
 
 def fine(answer: Any, *statuses: int) -> bool:

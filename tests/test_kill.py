@@ -64,7 +64,7 @@ def _check(root: Path, acknowledged: dict[str, str], last: int) -> int:
         assert entry is not None
         assert store.disk.read(slug, found.form).body == entry.body
     assert len(Scan(store.tree).walk().found) == len(store.state.entries)
-    assert os.listdir(store.disk.scratch) == []
+    assert os.listdir(store.disk.scratch.folder) == []
     keeper.close()
     return highest
 

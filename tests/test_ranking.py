@@ -18,14 +18,16 @@ from test_words import COLLECTIONS, RECORDS, STEPS, Site, field, take
 from flatdata.index import index as index_module
 from flatdata.index import words as words_module
 from flatdata.index import words_writer as writer_module
-from flatdata.index.words import analyse
-from flatdata.query.bubble import word_place, word_search
+from flatdata.index.terms import analyse
+from flatdata.query.bubble_words import IN_TEXTS, word_place, word_search
 from flatdata.query.evaluate import matches
 from flatdata.query.tree import EVERYTHING, AnyOf, Condition, Node, Query, Relevance, Scope, Sought
 from flatdata.store.changes import Put
 from flatdata.store.entry import Entry
 
-WORDS = st.lists(st.sampled_from(["noir", "film", "run", "a", "été", "x" * 65]), min_size=1, max_size=2)
+LONG = "x" * 58 + "ational"
+"""A word that shares its term with others, while its stem does not look it."""
+WORDS = st.lists(st.sampled_from(["noir", "film", "run", "a", "été", "x" * 65, LONG]), min_size=1, max_size=2)
 SOUGHT = st.lists(
     st.tuples(WORDS, st.lists(st.sampled_from(["t", "u"]), min_size=1, max_size=2, unique=True)),
     min_size=1,
@@ -51,7 +53,7 @@ def sought(asked: Asked) -> tuple[Sought, ...]:
     return tuple(
         Sought(
             tuple(dict.fromkeys(stem for word in words for stem in analyse(word))),
-            tuple(word_place(field(name), many=True) for name in names),
+            tuple(word_place(field(name), IN_TEXTS) for name in names),
         )
         for words, names in asked
     )
@@ -59,7 +61,7 @@ def sought(asked: Asked) -> tuple[Sought, ...]:
 
 def where(parts: Sequence[Sought]) -> Node:
     """Some word somewhere."""
-    operator = word_search(analyse, many=True)
+    operator = word_search(analyse, IN_TEXTS)
     return AnyOf(
         tuple(
             Condition(place.source, operator, (stem,))
@@ -126,6 +128,12 @@ def check(site: Site, asked: Asked, everything: bool) -> None:
     ["catch up", Put("c/e3", {"t": "film film noir"})],
     [([(["noir", "film"], ["t", "u"])], False), ([(["x" * 65], ["t"])], False)],
 )
+@example([{"t": f"noir {LONG}"}, {}, {"t": "noir"}], [], [([(["noir", LONG], ["t"])], False)])
+@example(
+    [{"t": "noir noir film"}, {}, {"t": "noir", "2024": {"t": "noir"}}, {"2024": {"t": "noir"}}],
+    ["catch up", Put("c/e3", {"t": "film film noir"})],
+    [([(["noir", "film"], ["t", "u"])], True)],
+)
 def test_relevance_is_bm25_through_changes(
     small: int, records: list[dict[str, Any]], steps: list[Any], queries: list[tuple[Asked, bool]]
 ) -> None:
@@ -162,6 +170,31 @@ def test_frequencies_are_those_of_the_word_index_where_it_is_up_to_date(
 
     monkeypatch.setattr("flatdata.index.ranking.analyse", never)
     assert [entry.slug for entry in site.index.search(query).entries] == expected
+
+
+def test_only_entries_with_other_strings_at_the_path_are_read(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {f"c/e{number:02d}": "noir " * (number % 5 + 1) + "film" for number in range(60)}
+    site.commit(
+        *(Put(slug, {"t": text}) for slug, text in texts.items()),
+        Put("c/mixed", {"t": "noir long film", "2024": {"t": "noir noir noir noir noir noir"}}),
+        Put("d/mixed", {"2024": {"t": "noir"}}),
+    )
+    site.catch_up()
+    read: list[str] = []
+
+    def reading(text: str) -> list[str]:
+        read.append(text)
+        return analyse(text)
+
+    monkeypatch.setattr("flatdata.index.ranking.analyse", reading)
+    relevance = Relevance(sought([(["noir"], ["t"])]))
+    query = Query(Scope("c"), where(relevance.sought), relevance=relevance)
+    found = [entry.slug for entry in site.index.search(query).entries]
+    assert read == ["noir long film"]
+    assert found[:3] == ["c/e04", "c/e09", "c/e14"]
+    assert found[-1] == "c/mixed"
 
 
 def test_a_stem_counts_in_all_its_forms_and_fields_together(site: Site) -> None:

@@ -11,47 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_scenarios import SCENARIOS, assert_memory_is_what_files_say, fill, known
+from store_scenarios import (
+    CALLERS_OF_THE_SYSTEM,
+    SCENARIOS,
+    Crash,
+    CrashingOs,
+    assert_memory_is_what_files_say,
+    fill,
+    known,
+    lose_power,
+)
 
 from flatdata.index.keeper import Keeper
 from flatdata.settings import load_settings
 from flatdata.site import Site
 from flatdata.store import catalogue as catalogue_module
-from flatdata.store import disk as disk_module
-from flatdata.store import log as log_module
+from flatdata.store import effects as effects_module
 from flatdata.store.catalogue import write_catalogue
 from flatdata.store.changes import Change, Copy, Delete, DeleteTree, Move, Put
 from flatdata.store.codec import dump_entry
 from flatdata.store.errors import CorruptLog
-from flatdata.store.log import ChangeLog, boot_id
+from flatdata.store.log import ChangeLog
 from flatdata.store.store import Store
-
-STEPS = ("open", "write", "fsync", "fdatasync", "utime", "rename", "makedirs", "unlink", "rmdir", "link")
-
-
-class Crash(BaseException):
-    """The process ends here."""
-
-
-class CrashingOs:
-    """The module `os`, with which the process ends at the n-th of the calls that commits make."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.crash_at = 0
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(os, name)
-        if name not in STEPS:
-            return real
-
-        def call(*args: Any, **options: Any) -> Any:
-            self.calls += 1
-            if self.calls == self.crash_at:
-                raise Crash
-            return real(*args, **options)
-
-        return call
 
 
 def commit(store: Store, *changes: Change) -> None:
@@ -62,7 +43,7 @@ def crash(store: Store, patch: pytest.MonkeyPatch, at: int, *changes: Change) ->
     """Commit, and let the process end at a call; False if it made fewer calls than that."""
     crashing = CrashingOs()
     with patch.context() as patched:
-        for module in (disk_module, log_module):
+        for module in CALLERS_OF_THE_SYSTEM:
             patched.setattr(module, "os", crashing)
         crashing.crash_at = at
         try:
@@ -79,7 +60,7 @@ def crash_when_accepted(store: Store, patch: pytest.MonkeyPatch, *changes: Chang
         def end(*args: Any, **options: Any) -> None:
             raise Crash
 
-        patched.setattr(store.disk, "apply", end)
+        patched.setattr(effects_module, "apply", end)
         with pytest.raises(Crash):
             commit(store, *changes)
     store.close()
@@ -88,7 +69,7 @@ def crash_when_accepted(store: Store, patch: pytest.MonkeyPatch, *changes: Chang
 def reopened(root: Path) -> Store:
     store = Store(root)
     store.load_files()
-    assert os.listdir(store.disk.scratch) == []
+    assert os.listdir(store.disk.scratch.folder) == []
     assert store.log.end() == store.log.head()
     return store
 
@@ -147,8 +128,8 @@ def test_another_process_finishes_what_a_killed_one_left(
 
 def test_what_was_left_in_the_scratch_folder_goes(tmp_path: Path) -> None:
     store = fill(tmp_path)
-    Path(store.disk.scratch, "17-0").write_text("half a file")
-    Path(store.disk.scratch, "17-1", "folder").mkdir(parents=True)
+    Path(store.disk.scratch.folder, "17-0").write_text("half a file")
+    Path(store.disk.scratch.folder, "17-1", "folder").mkdir(parents=True)
     store.close()
     reopened(tmp_path).close()
 
@@ -290,14 +271,6 @@ def test_a_link_put_in_the_way_after_a_crash_does_not_keep_the_site_from_opening
 # --- power loss -----------------------------------------------------------------------------------------
 
 
-def lose_power(root: Path) -> None:
-    """The machine went down: the head was written in another run of it, and may be older than the log."""
-    assert boot_id()
-    head = root / ".flatdata" / "log" / "head"
-    data = head.read_bytes()
-    head.write_bytes(data.replace(boot_id().encode(), b"another run of the machine".ljust(36, b"\0")))
-
-
 LOSSES: dict[str, Callable[[Path, bytes], object]] = {
     "nothing": lambda path, old: None,
     "empty": lambda path, old: path.write_bytes(b""),
@@ -333,12 +306,37 @@ def test_files_that_a_power_loss_took_back_are_written_again(
     again.close()
 
 
-def test_trees_that_a_power_loss_put_back_are_moved_again(tmp_path: Path) -> None:
+FORMS: dict[str, list[Change]] = {
+    "folder, then file": [Put("new", {"n": 1}), Put("new", {"n": 2}, form="file"), Put("new", {"n": 3})],
+    "file, then folder": [
+        Put("new", {"n": 1}, form="file"),
+        Put("new/child", {"n": 2}),
+        Put("new", {"n": 3}),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_an_entry_whose_form_changed_is_as_it_was_last_after_a_power_loss(name: str, tmp_path: Path) -> None:
     store = fill(tmp_path)
-    shutil.copytree(tmp_path / "content", tmp_path / "saved", copy_function=shutil.copy2)
+    for change in FORMS[name]:
+        commit(store, change)
+    expected = known(store)
+    store.close()
+    lose_power(tmp_path)
+    again = reopened(tmp_path)
+    assert known(again) == expected
+    assert_memory_is_what_files_say(again)
+    again.close()
+
+
+@pytest.mark.parametrize("last", [Move("away/tree", "b/tree"), Copy("away/tree", "twin")])
+def test_a_tree_that_a_power_loss_put_back_is_moved_again(last: Change, tmp_path: Path) -> None:
+    store = fill(tmp_path)
     commit(store, Move("tree", "away/tree"))
-    commit(store, Copy("away/tree", "twin"), DeleteTree("rows"))
     commit(store, Put("away/tree/a", {"n": 9}))
+    shutil.copytree(tmp_path / "content", tmp_path / "saved", copy_function=shutil.copy2)
+    commit(store, last, DeleteTree("rows"), Put("single/child", {"n": 9}))
     expected = known(store)
     store.close()
     shutil.rmtree(tmp_path / "content")
@@ -415,6 +413,28 @@ def test_a_log_whose_end_a_power_loss_took_goes_on(tmp_path: Path) -> None:
     commit(again, Put("x", {}))
     assert [record.seq for record, _ in again.log.read(0, again.log.head())] == [1, 2]
     again.close()
+
+
+def test_a_segment_is_flushed_before_another_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path).close()
+    store = Store(tmp_path, segment_bytes=100)
+    store.load_files()
+    commit(store, Put("x", {}))
+    edit_by_hand(store, "tree/a", {"n": 9})
+    unflushed = last_segment(tmp_path).stat().st_ino
+    flushed = []
+    fdatasync = os.fdatasync
+
+    def note(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_ino)
+        fdatasync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", note)
+    commit(store, Put("x", {"n": 1}))
+    assert flushed == [unflushed, last_segment(tmp_path).stat().st_ino]
+    store.close()
 
 
 # --- the head, the catalogue, the segments --------------------------------------------------------------

@@ -318,9 +318,9 @@ def test_an_unreadable_folder_keeps_what_is_known_of_it(
         write(site_dir, "plain.yaml", "title: changed\n")
         assert keeper.compare() == 1
         assert set(keeper.store.state.entries) == set(NEIGHBOURS)
-        assert [problem.path for problem in keeper._passed_over] == ["content/odd"]
+        assert [problem.path for problem in keeper._files.problems()] == ["content/odd"]
     assert keeper.compare() == 0
-    assert keeper._passed_over == set()
+    assert keeper._files.problems() == []
     keeper.close()
 
 
@@ -338,14 +338,14 @@ def test_an_unreadable_file_is_tried_again(site_dir: Path, monkeypatch: pytest.M
         patch.setattr(Disk, "raw", refuse)
         keeper.prepare(watch=False)
         assert set(keeper.store.state.entries) == set(NEIGHBOURS) - {"odd/good"}
-        ((_, problem),) = keeper._broken.values()
+        (problem,) = keeper._files.problems()
         assert (problem.path, problem.reason) == (
             "content/odd/good.yaml",
             "it cannot be read: Permission denied",
         )
     assert keeper.compare() == 1
     assert set(keeper.store.state.entries) == set(NEIGHBOURS)
-    assert keeper._broken == {}
+    assert keeper._files.problems() == []
     keeper.close()
 
 

@@ -13,11 +13,12 @@ from flatdata.dialects.fliplet.fields import data_field
 from flatdata.index import index as index_module
 from flatdata.index import words as words_module
 from flatdata.index import words_writer as writer_module
-from flatdata.index.words import has_odd_keys
+from flatdata.index.terms import SEPARATOR, SHARED, terms_of
 from flatdata.query.evaluate import matches
 from flatdata.query.sift import parse_where
 from flatdata.query.tree import Query, Scope
 from flatdata.store.changes import Put
+from flatdata.store.entry import Entry, encode_json
 
 PLAIN: dict[str, dict[str, Any]] = {
     "text": {"t": "Film Noir"},
@@ -28,6 +29,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "double": {"t": "pass"},
     "number": {"t": 10},
     "nothing": {},
+    "elsewhere": {"t": "noir", "u.5": "x", "7": {"v": "y"}, "w": {"": "z"}},
 }
 """Rows that the index decides about alone."""
 DOUBTFUL: dict[str, dict[str, Any]] = {
@@ -92,7 +94,7 @@ def test_texts_are_found_as_by_the_evaluator(site: Site, needle: str) -> None:
 
 def test_a_word_in_plain_text_is_decided_without_the_evaluator(site: Site, asked: set[str]) -> None:
     names = found(site, {"t": {"$iLike": "noir"}})
-    assert {"text", "part", "list", "dash"} < set(names)
+    assert {"text", "part", "list", "dash", "elsewhere"} < set(names)
     assert not {"dotted", "empty", "digits", "other"} & set(names)
     assert asked == set(DOUBTFUL)
 
@@ -114,16 +116,26 @@ def test_case_and_several_words_are_left_to_the_evaluator(site: Site, asked: set
     assert {"text", "part", "dash"} <= asked
 
 
+def test_a_place_in_a_list_is_left_to_the_evaluator(site: Site) -> None:
+    site.commit(Put("c/first", {"t": ["noir", "film"]}), Put("c/second", {"t": ["film", "noir"]}))
+    site.catch_up()
+    assert found(site, {"t.0": {"$iLike": "noir"}}) == ["first", "nested"]
+    assert found(site, {"t.0": {"$not": {"$iLike": "noir"}}, "t.1": {"$iLike": "noir"}}) == ["list", "second"]
+
+
 @pytest.mark.parametrize(
-    ("fields", "odd"),
+    ("fields", "marked"),
     [
-        ({"a": "x", "b": {"c": ["y", {"d": 1}]}}, False),
-        ({"a.b": 1}, True),
-        ({"a": {"": 1}}, True),
-        ({"a": [{"7": 1}]}, True),
-        ({"a\nb": 1}, True),
-        ({}, False),
+        ({"a": "x", "b": {"c": ["y", {"d": "z"}]}}, set()),
+        ({"a.b": "x", "c": "y"}, {"a.b"}),
+        ({"a": {"": "x"}, "c": "y"}, {"a."}),
+        ({"a": [{"7": "x"}], "c": "y"}, {"a"}),
+        ({"a\nb": "x", "c": "y"}, {"a b"}),
+        ({"7": {"a": {"b": "x"}}, "c": 7}, {"a.b"}),
+        ({"a.b": 7}, set()),
     ],
 )
-def test_keys_that_lead_to_the_paths_of_others_are_odd(fields: Any, odd: bool) -> None:
-    assert has_odd_keys(fields) is odd
+def test_paths_to_which_keys_of_other_paths_lead_are_marked(fields: Any, marked: set[str]) -> None:
+    entry = Entry("c/a", encode_json(fields), form="file", mtime_ns=1, size=1)
+    terms = [term.partition(SEPARATOR) for term in terms_of(entry)]
+    assert {path for word, _, path in terms if word == SHARED} == marked

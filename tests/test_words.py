@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from flatdata.dialects.fliplet.fields import data_field
 from flatdata.index import index as index_module
 from flatdata.index import words as words_module
+from flatdata.index import words_view as view_module
 from flatdata.index import words_writer as writer_module
 from flatdata.index.index import Index
 from flatdata.index.keeper import Keeper
-from flatdata.index.words import analyse, terms_of
+from flatdata.index.terms import analyse, has_own_path, terms_of
 from flatdata.index.words_writer import WordsWriter
 from flatdata.query import php
-from flatdata.query.bubble import word_search
+from flatdata.query.bubble_words import IN_TEXT, IN_TEXTS, word_search
 from flatdata.query.evaluate import matches
 from flatdata.query.sift import parse_where
 from flatdata.query.tree import ABSENT, Condition, Field, Node, Not, Query, Scope
@@ -117,7 +118,11 @@ def contains(needle: str, name: str = "t") -> Node:
 
 
 def has_words(text: str, name: str = "t", many: bool = False) -> Node:
-    return Condition(field(name), word_search(analyse, many=many, exact=name == "t"), tuple(analyse(text)))
+    return Condition(
+        field(name),
+        word_search(analyse, IN_TEXTS if many else IN_TEXT, exact=has_own_path(name)),
+        tuple(analyse(text)),
+    )
 
 
 # --- everything at random -------------------------------------------------------------------------------
@@ -152,7 +157,7 @@ TEXTS = st.sampled_from(
 VALUES: st.SearchStrategy[Any] = st.one_of(
     TEXTS,
     st.lists(TEXTS | st.integers(0, 20), max_size=3),
-    st.dictionaries(st.sampled_from(["z", "0"]), TEXTS, max_size=2),
+    st.dictionaries(st.sampled_from(["z", "0", "t"]), TEXTS, max_size=2),
     st.integers(0, 20),
     st.none(),
 )
@@ -228,6 +233,7 @@ def take(site: Site, step: Any) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(RECORDS, max_size=8), st.lists(STEPS, max_size=10), st.lists(QUERIES, min_size=3, max_size=6))
 @example([{"k\nl": "film noir"}], ["catch up"], [contains("noir", "k\nl")])
+@example([{"t": "film", "2024": {"t": "noir"}}], ["catch up"], [has_words("noir"), Not(has_words("noir"))])
 @example([], ["idle reader", Put("c/e0", {"t": "x"}), "catch up"], [contains("noir")])
 def test_the_word_index_finds_what_the_evaluator_finds(
     records: list[dict[str, Any]], steps: list[Any], queries: list[Node]
@@ -421,7 +427,7 @@ def test_words_of_files_edited_while_the_catalogue_was_lost_are_found(site: Site
 
 
 def test_what_is_remembered_of_answers_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words_module, "_MOST_ANSWERS", 50)
+    monkeypatch.setattr(view_module, "_MOST_ANSWERS", 50)
     site.commit(*(Put(f"c/e{number}", {"t": f"word{number} noir"}) for number in range(40)))
     site.catch_up()
     for number in range(200):
@@ -463,5 +469,7 @@ def test_the_terms_of_an_entry_are_its_words_with_their_places() -> None:
         "a\x1fl": 1,
         "b\x1fl.z": 1,
         "c\x1fd.y": 1,
+        "\x02\x1fd.y": 1,
         "d\x1fk l": 1,
+        "\x02\x1fk l": 1,
     }

@@ -61,6 +61,29 @@ def test_few_or_many_changed_entries_have_one_document_each(
     keeper.close()
 
 
+@pytest.mark.parametrize(("gone", "made"), [(140, 310), (160, 150), (300, 10)])
+def test_a_segment_of_which_most_is_deleted_is_written_once_more_without_it(
+    keeper: Keeper, site_dir: Path, gone: int, made: int
+) -> None:
+    words = writer_of(keeper)
+    index = words._create()
+    assert index is not None
+    for number in range(gone):
+        (site_dir / "content" / "films" / f"f{number}.yaml").unlink()
+    for number in range(10):
+        write(site_dir, f"others/o{number}.yaml", f"title: Other {number}\n")
+    keeper.compare()
+    words._catch_up(index)
+    _, segments = index.segments()
+    assert sum(len(segment.slugs()) for segment in segments) == made
+    for segment in segments:
+        segment.close()
+    index.close()
+    films = [f"films/f{number}" for number in range(gone, 300)]
+    assert documents(keeper) == sorted([*films, *(f"others/o{number}" for number in range(10))])
+    keeper.close()
+
+
 def test_words_wait_while_edits_are_taken_in(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "_GIVE_WAY_SECONDS", 0.2)
     words = writer_of(keeper)

@@ -54,8 +54,9 @@ from flatdata.access.privacy import (
     for_everyone,
     for_users,
 )
-from flatdata.query.bubble import VALUELESS, Analyse, bound, operators, wanted, words_wanted
+from flatdata.query.bubble import VALUELESS, bound, operators, wanted, words_wanted
 from flatdata.query.bubble_values import FieldType, read_value
+from flatdata.query.bubble_words import Analyse
 from flatdata.query.tree import ABSENT, NOTHING, Condition, Json, Node, Not, Operator
 
 _MAX_DEPTH: Final = 20

@@ -23,7 +23,7 @@ def check_command(root: Path) -> None:
     rest of the site from being served: a file that cannot be read is passed over until it is mended.
     """
     from flatdata.dialects.bubble.types import read_catalogue  # these take long to import
-    from flatdata.index.words import analyse
+    from flatdata.index.terms import analyse
     from flatdata.site import Site
 
     settings, found = _settings_and_problems(root)

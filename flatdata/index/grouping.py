@@ -69,13 +69,16 @@ class Grouping:
         """The first groups: that of the first entry, that of the first which is not in it, and so on."""
         read, keys_of = self._field.read, self._index.keys
         found: list[tuple[Entry, BitMap]] = []
+        everything = len(wanted) == len(self._collection.members)
         left = BitMap(wanted)
         at, step = 0, _FIRST_STEP
         while len(found) < most and (page := self._ordering.page(wanted, at, step)):
             for entry in page:
                 if entry.num not in left:
                     continue
-                group = postings.find(keys_of(read(entry))) & wanted
+                group = postings.find(keys_of(read(entry)))
+                if not everything:
+                    group = group & wanted
                 found.append((entry, group))
                 left -= group
                 if len(found) == most or not left:

@@ -17,7 +17,7 @@ from flatdata.index.structures import SortedList
 from flatdata.query.tree import OrderBy
 from flatdata.store.entry import Entry
 
-_SORTING: Final = 3
+_SORTING: Final = 8
 """Putting one entry in its place by sorting takes as long as passing so many along a sorted list."""
 _MANY_TIES: Final = 512
 """Ties of more entries are paged by the list of the next sort key instead of sorted."""

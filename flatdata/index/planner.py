@@ -15,10 +15,9 @@ from typing import Any, Final, NamedTuple
 from pyroaring import BitMap
 
 from flatdata.index.collection import Collection, Key
-from flatdata.index.postings import Postings
 from flatdata.index.structures import SortedList
+from flatdata.index.terms import has_own_path, path_below, words_path
 from flatdata.index.words import Words as WordIndex
-from flatdata.index.words import has_odd_keys, words_path
 from flatdata.query.tree import (
     All,
     AllHints,
@@ -30,7 +29,6 @@ from flatdata.query.tree import (
     Field,
     Hint,
     Keyed,
-    KeyIndex,
     Node,
     NoHint,
     Nothing,
@@ -42,11 +40,6 @@ FEW: Final = 64
 """Candidates up to which looking at each is cheaper than making a large set."""
 WORD_VIEWS: Final = frozenset({"data", "content", "fliplet", "bubble:column"})
 """Views whose fields read the stored strings at their paths, as the word index has them."""
-_ODD_KEYS: Final = (
-    Field("entry", "", lambda entry: entry.fields),
-    KeyIndex("odd keys", lambda fields: (True,) if has_odd_keys(fields) else ()),
-)
-"""The entries in which several values may have one path in the index of words."""
 _NONE: Final = BitMap()
 
 
@@ -95,8 +88,8 @@ def _sets(found: BitMap, exact: bool) -> Sets:
 
 
 class _Keyed(Plan):
-    __slots__ = ("_exact", "_key", "_keys", "_postings")
-    _postings: Postings
+    __slots__ = ("_exact", "_found", "_key", "_keys")
+    _found: BitMap
 
     def __init__(self, hint: Keyed, field: Field) -> None:
         self._key = (field, hint.index)
@@ -107,14 +100,13 @@ class _Keyed(Plan):
         into.append(self._key)
 
     def bind(self, collection: Collection) -> None:
-        self._postings = collection.postings(self._key)
+        self._found = collection.postings(self._key).find(self._keys)
 
     def cost(self, members: int) -> int:
-        return self._postings.count(self._keys)
+        return len(self._found)
 
     def resolve(self, words: WordIndex, within: BitMap) -> Sets:
-        found = self._postings.find(self._keys)
-        return _sets(found & within, self._exact) if found else _EMPTY
+        return _sets(self._found & within, self._exact) if self._found else _EMPTY
 
 
 class _Ranged(Plan):
@@ -183,23 +175,22 @@ class _Nothing(_Free):
 
 
 class _Containing(Plan):
-    __slots__ = ("_decided", "_key", "_needle", "_path")
+    __slots__ = ("_key", "_needle", "_path", "_plain")
 
     def __init__(self, hint: Containing, field: Field) -> None:
         self._path = words_path(field.path)
         self._needle = hint.needle
-        is_own_path = self._path == field.path and field.path and "." not in field.path
-        self._key = (field, hint.plain.index, hint.plain.keys) if hint.plain and is_own_path else None
-        self._decided = _NONE
+        plain = hint.plain if has_own_path(field.path) else None
+        self._key = None if plain is None else (field, plain.index, plain.keys)
+        self._plain = _NONE
 
     def keys(self, into: list[Key]) -> None:
         if self._key is not None:
-            into += [self._key[:2], _ODD_KEYS]
+            into.append(self._key[:2])
 
     def bind(self, collection: Collection) -> None:
         if self._key is not None:
-            plain = collection.postings(self._key[:2]).find(self._key[2])
-            self._decided = plain - collection.postings(_ODD_KEYS).find((True,))
+            self._plain = collection.postings(self._key[:2]).find(self._key[2])
 
     def cost(self, members: int) -> int:
         return members + 1
@@ -209,9 +200,9 @@ class _Containing(Plan):
         if possible is None:
             return Sets(_NONE, within)
         possible = possible & within
-        if not self._decided:
+        if not self._plain:
             return Sets(_NONE, possible)
-        sure = words.within_words(self._path, self._needle) & self._decided & possible
+        sure = words.within_words(self._path, self._needle) & self._plain & possible
         return _sets(possible, True) if len(sure) == len(possible) else Sets(sure, possible)
 
 
@@ -219,7 +210,7 @@ class _Words(Plan):
     __slots__ = ("_exact", "_key", "_odd", "_path", "_stems")
 
     def __init__(self, hint: Words, field: Field) -> None:
-        self._path = words_path(field.path)
+        self._path = path_below(field.path, hint.key)
         self._stems = hint.stems
         self._exact = hint.exact
         self._key = None if hint.odd is None else (field, hint.odd.index, hint.odd.keys)

@@ -90,15 +90,6 @@ class Postings:
             elif found := held & wanted:
                 yield found
 
-    def count(self, keys: Iterable[Hashable]) -> int:
-        """How many entries there are at the most with one of `keys`."""
-        total = 0
-        for key in keys:
-            held = self._postings.get(key)
-            if held is not None:
-                total += 1 if isinstance(held, int) else len(held)
-        return total
-
     def find(self, keys: Iterable[Hashable]) -> BitMap:
         """The entries with one of `keys`. Not to be changed by the caller."""
         get = self._postings.get

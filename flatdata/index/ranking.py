@@ -17,7 +17,9 @@ from typing import Any, Final
 from pyroaring import BitMap
 
 from flatdata.index.collection import Collection, Key
-from flatdata.index.words import Counts, Words, analyse, words_path
+from flatdata.index.terms import analyse, path_below
+from flatdata.index.words import Words
+from flatdata.index.words_view import Counts
 from flatdata.query.tree import Field, OrderBy, Relevance, SizeIndex, Sought
 from flatdata.store.entry import Entry
 
@@ -25,8 +27,11 @@ K1: Final = 1.2
 """How soon more of the same word stop to count."""
 B: Final = 0.75
 """How much long texts are held back."""
-LONGEST_STEM: Final = 64
-"""Stems of so many characters may be cut ones: they are counted in the entries."""
+LONGEST_STEM: Final = 40
+"""Stems of so many characters are counted in the entries: they may be cut, or of words that share one term.
+
+Stemming takes at most 22 characters off a word.
+"""
 
 _CHARACTERS: Final = SizeIndex("characters", lambda value: value if isinstance(value, int) else 0)
 
@@ -94,14 +99,14 @@ class _Part:
 
     def __init__(self, sought: Sought) -> None:
         self._sought = sought
-        self._paths = tuple(words_path(place.source.path) for place in sought.places)
+        self._paths = tuple(path_below(each.source.path, key) for each in sought.places for key in each.keys)
         self._indexed = (
             sought.indexed
             and len(set(self._paths)) == len(self._paths)
             and all(len(stem) < LONGEST_STEM for stem in sought.stems)
         )
-        path = "\n".join(f"{p.source.view} {p.odd.index.name} {p.source.path}" for p in sought.places)
-        self._sizes: Key = (Field("words:texts", path, self._length), _CHARACTERS)
+        names = [(each.source.view, each.odd.index.name, each.source.path) for each in sought.places]
+        self._sizes: Key = (Field("words:texts", repr(names), self._length), _CHARACTERS)
 
     def needs(self) -> list[Key]:
         """The structures it needs."""
@@ -123,11 +128,13 @@ class _Part:
         """What the scores of `found` are made of. Under the state's lock."""
         sizes = collection.sizes(self._sizes)
         members = collection.members
-        counts = words.counts(self._paths, self._sought.stems) if self._indexed else None
+        counted = words.counts(self._paths, self._sought.stems) if self._indexed else None
+        counts: list[Counts] | None = None
         unknown = members
-        if counts is not None:
+        if counted is not None:
+            counts, uncounted = counted
             odd = [collection.postings((p.source, p.odd.index)).find(p.odd.keys) for p in self._sought.places]
-            unknown = BitMap.union(words.behind, *odd) & members
+            unknown = BitMap.union(uncounted, *odd) & members
         return _Numbers(
             self,
             BitMap(found),

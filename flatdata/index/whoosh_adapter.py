@@ -9,20 +9,25 @@ a cache, and every failure here is a `BrokenWords`, upon which it is made again.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from array import array
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
+from pyroaring import BitMap
 from whoosh import index as whoosh_index
 from whoosh.analysis import STOP_WORDS  # type: ignore[attr-defined]
 from whoosh.codec.whoosh3 import W3LeafMatcher
 from whoosh.fields import ID, KEYWORD, Schema
 from whoosh.index import LockError
 from whoosh.lang.porter import stem
+from whoosh.matching.wrappers import FilterMatcher
 from whoosh.query import Prefix  # type: ignore[attr-defined]
+from whoosh.reading import SegmentReader
 from whoosh.system import pack_uint
+from whoosh.writing import MERGE_SMALL
 
 from flatdata.index.errors import BrokenWords
 
@@ -96,10 +101,22 @@ class WhooshIndex:
 
 
 class WhooshWriter:
-    """Changes that become visible together, when they are committed. All calls raise BrokenWords."""
+    """Changes that become visible together, when they are committed. All calls raise BrokenWords.
+
+    While it lives nobody else can write: it is to be committed, or cancelled as the end of a `with` does.
+    """
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if not self._writer.is_closed:
+            # Whoosh lets go of its lock even if this fails, and what went wrong before says more.
+            with contextlib.suppress(BrokenWords):
+                self.cancel()
 
     def add(self, slug: str, terms: Mapping[str, int]) -> None:
         """Add a document: its terms, and how often each occurs."""
@@ -135,11 +152,29 @@ class WhooshWriter:
 
     def commit(self) -> None:
         """Make the changes visible."""
-        _guarded(self._writer.commit)
+        _guarded(lambda: self._writer.commit(mergetype=_merge))
 
     def cancel(self) -> None:
         """Forget the changes."""
         _guarded(self._writer.cancel)
+
+
+def _merge(writer: Any, segments: list[Any]) -> list[Any]:
+    """Which segments stay as they are; the others are dropped, or written once more without what was deleted.
+
+    Whoosh's own policy looks at how many documents a segment was made with: one whose documents are all gone
+    would stay, and be held in memory by every reader.
+    """
+    kept = []
+    for segment in segments:
+        alive, made = segment.doc_count(), segment.doc_count_all()
+        if alive and 2 * alive <= made:
+            reader = SegmentReader(writer.storage, writer.schema, segment)
+            writer.add_reader(reader)
+            reader.close()
+        elif alive:
+            kept.append(segment)
+    return MERGE_SMALL(writer, kept)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class Segment:
@@ -148,7 +183,7 @@ class Segment:
     def __init__(self, reader: Any) -> None:
         self._reader = reader
         self.name = str(reader.segment().segment_id())
-        self.deleted: frozenset[int] = frozenset(reader.deleted_docs_set)
+        self.deleted = BitMap(reader.deleted_docs_set)
 
     def slugs(self) -> list[str]:
         """The slug of each document, by its number; of deleted ones too."""
@@ -164,7 +199,7 @@ class Segment:
         return _guarded(lambda: [term.decode() for term in self._reader.lexicon("terms")])
 
     def documents(self, term: str) -> array[int]:
-        """The numbers of the documents with a term, of deleted ones too."""
+        """The numbers of the documents with a term; those of `deleted` ones may be among them."""
 
         def read() -> array[int]:
             found = array("I")
@@ -189,11 +224,14 @@ class Segment:
         """Numbers of documents with a term, and how often each has it.
 
         Whoosh decodes postings in blocks of 128, and gives them out one by one at some 2 µs each; taking the
-        blocks is six times as fast.
+        blocks is six times as fast. Deleted documents are among them, or not.
         """
         if ("terms", term) not in self._reader:
             return
         matcher = self._reader.postings("terms", term)
+        if isinstance(matcher, FilterMatcher):
+            # It passes over deleted documents, one by one; who asks does so, too.
+            matcher = matcher.child
         while matcher.is_active():
             number, count = matcher.id(), matcher.weight()
             if isinstance(matcher, W3LeafMatcher):

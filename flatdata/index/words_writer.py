@@ -8,19 +8,23 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from flatdata.errors import FlatdataError
+from flatdata.index.committed import VERSION, Committed, CommittedFile
 from flatdata.index.errors import BrokenWords
+from flatdata.index.terms import terms_of
 from flatdata.index.whoosh_adapter import WhooshIndex, WhooshWriter
-from flatdata.index.words import VERSION, Committed, CommittedFile, terms_of
 from flatdata.store.entry import Entry
 from flatdata.store.log import Record
 from flatdata.store.paths import MANIFEST
 from flatdata.store.store import Store
 
 _COMMIT_SECONDS: Final = 1.0
+_REST: Final = 3.0
+"""Times as long as a commit took is rested after it: a stream of writes needs the processor, too."""
+_LONGEST_REST: Final = 5.0
 _LONGEST_PAUSE: Final = 60.0
 _STOP_SECONDS: Final = 3.0
 _GIVE_WAY_SECONDS: Final = 1.0
@@ -82,11 +86,11 @@ class WordsWriter:
             began = time.monotonic()
             try:
                 self._keep_up()
-            except (FlatdataError, OSError, ValueError) as error:
+            except Exception as error:  # whatever one entry or a damaged file may do
                 if self._stop.is_set():
                     # The keeper did not wait for a long batch, and has closed the log under it.
                     return
-                logger.warning("the word index is made again: %s", error)
+                logger.warning("the word index is made again: %r", error)
                 self._remove()
                 # A disk that is full stays so for a while, and making the index is work.
                 lasted = time.monotonic() - began > _LONGEST_PAUSE
@@ -99,14 +103,17 @@ class WordsWriter:
             return
         try:
             while not self._stop.is_set() and not self._rebuild.is_set():
+                pause = _COMMIT_SECONDS
                 if not self._file.exists():
                     # A reader found the index damaged, or somebody deleted it.
                     self._rebuild.set()
                 elif self._store.position != self._committed.position:
                     self._wait_for_others()
                     if not self._stop.is_set():
+                        began = time.thread_time()
                         self._catch_up(index)
-                self._stop.wait(_COMMIT_SECONDS)
+                        pause = max(pause, _REST * (time.thread_time() - began))
+                self._stop.wait(min(pause, _LONGEST_REST))
         finally:
             index.close()
         if self._rebuild.is_set():
@@ -142,18 +149,20 @@ class WordsWriter:
         writer = index.writer()
         if writer is None:
             raise BrokenWords("another process writes")
-        for number, entry in enumerate(entries):
-            if not number % _AT_ONCE:
-                self._wait_for_others()
-            if self._stop.is_set():
-                writer.cancel()
-                index.close()
-                self._remove()
-                return None
-            writer.add(entry.slug, terms_of(entry))
-        writer.commit()
-        self._note(index, seq, position, len(entries))
-        return index
+        with writer:
+            for number, entry in enumerate(entries):
+                if not number % _AT_ONCE:
+                    self._wait_for_others()
+                if self._stop.is_set():
+                    break
+                writer.add(entry.slug, terms_of(entry))
+            else:
+                writer.commit()
+                self._note(index, seq, position, len(entries))
+                return index
+        index.close()
+        self._remove()
+        return None
 
     def _note(self, index: WhooshIndex, seq: int, position: int, entries: int) -> None:
         epoch = self._store.log.epoch()
@@ -181,18 +190,19 @@ class WordsWriter:
         writer = index.writer()
         if writer is None:
             return
-        self._write(writer, changed, trees, list(entries.values()))
+        with writer:
+            _write(writer, changed, trees, entries.values())
+            writer.commit()
         self._note(index, seq, stop, count)
 
-    @staticmethod
-    def _write(writer: WhooshWriter, changed: set[str], trees: set[str], entries: list[Entry]) -> None:
-        writer.remove(changed | trees)
-        for tree in trees:
-            writer.remove_below(tree)
-        for entry in entries:
-            if entry.form != MANIFEST:
-                writer.add(entry.slug, terms_of(entry))
-        writer.commit()
+
+def _write(writer: WhooshWriter, changed: set[str], trees: set[str], entries: Iterable[Entry]) -> None:
+    writer.remove(changed | trees)
+    for tree in trees:
+        writer.remove_below(tree)
+    for entry in entries:
+        if entry.form != MANIFEST:
+            writer.add(entry.slug, terms_of(entry))
 
 
 def _note_slugs(record: Record, changed: set[str], trees: set[str]) -> None:

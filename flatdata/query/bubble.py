@@ -22,12 +22,12 @@ from functools import lru_cache
 from typing import Any, Final
 
 from flatdata.query.bubble_values import ID, FieldType, read_address, read_value
+from flatdata.query.bubble_words import IN_TEXT, Analyse, word_search
 from flatdata.query.tree import (
     ABSENT,
     Absent,
     AllHints,
     AnyHint,
-    Field,
     Hint,
     Json,
     Keyed,
@@ -36,13 +36,8 @@ from flatdata.query.tree import (
     Nothing,
     Operator,
     OrderIndex,
-    Place,
     Ranged,
-    Words,
 )
-
-Analyse = Callable[[str], list[str]]
-"""From a text to its words, lower-cased, without stop words, stemmed."""
 
 EMPTY: Final = ("empty",)
 """The key of a field that has no value. A tuple, so that no value has it."""
@@ -297,67 +292,9 @@ def _where_within(circle: Circle) -> Hint:
 GEOGRAPHIC: Final = Operator("geographic_search", _within, _where_within)
 
 
-# --- words ------------------------------------------------------------------------------------------------
-
-_LONGEST_STEM: Final = 60
-"""Characters from which on the index of words may take two stems for one."""
-
-
-def _text_of(raw: Json | Absent) -> tuple[str, ...]:
-    text = read_value(_TEXT, raw)
-    return () if text is ABSENT else (text,)
-
-
-def _texts_of(raw: Json | Absent) -> tuple[str, ...]:
-    texts = read_value(_TEXTS, raw)
-    return () if texts is ABSENT else tuple(texts)
-
-
-def _odd_text(raw: Json | Absent) -> Keys:
-    return () if isinstance(raw, str) or raw is ABSENT or raw is None else (ODD,)
-
-
-def _odd_texts(raw: Json | Absent) -> Keys:
-    return () if isinstance(raw, list) and all(isinstance(item, str) for item in raw) else _odd_text(raw)
-
-
-ODD: Final = "odd"
-ODD_TEXT: Final = KeyIndex("bubble:odd-text", _odd_text)
-ODD_TEXTS: Final = KeyIndex("bubble:odd-texts", _odd_texts)
-"""Values that are not what their field holds: what they mean is not what the index of words has of them."""
-
-
-def word_search(analyse: Analyse, *, many: bool, exact: bool = True) -> Operator:
-    """The operator that finds words in a text, or (`many`) spread over a list of texts.
-
-    `exact` False is for fields whose path in the index of words may be that of other fields too.
-    """
-    texts, odd = (_texts_of, ODD_TEXTS) if many else (_text_of, ODD_TEXT)
-    oddities = Keyed(odd, (ODD,), exact=False)
-
-    def contains(raw: Json | Absent, stems: tuple[str, ...]) -> bool:
-        missing = set(stems)
-        for text in texts(raw) if stems else ():
-            missing.difference_update(analyse(text))
-        return bool(stems) and not missing
-
-    def where(stems: tuple[str, ...]) -> Hint:
-        if not stems:
-            return Nothing()
-        sure = exact and all(len(stem) < _LONGEST_STEM for stem in stems)
-        return Words(stems, exact=sure, odd=oddities)
-
-    return Operator("text contains", contains, where)
-
-
-def word_place(source: Field, *, many: bool) -> Place:
-    """A field whose words count in a ranking, as `word_search` finds them."""
-    texts, odd = (_texts_of, ODD_TEXTS) if many else (_text_of, ODD_TEXT)
-    return Place(source, Keyed(odd, (ODD,)), texts)
-
+# --- the table -------------------------------------------------------------------------------------------
 
 _TEXT: Final = FieldType("text")
-_TEXTS: Final = FieldType("text", many=True)
 _ORDERED: Final = frozenset({"text", "number", "date", ID})
 
 
@@ -370,7 +307,7 @@ def operators(field_type: FieldType, analyse: Analyse, exact_words: bool = True)
     elif field_type.kind in _ORDERED:
         rows += _ordering(field_type)
     if field_type == _TEXT:
-        has_words = word_search(analyse, many=False, exact=exact_words)
+        has_words = word_search(analyse, IN_TEXT, exact=exact_words)
         rows += (has_words, _negated("not text contains", has_words))
     if field_type.kind == "geographic_address" and not field_type.many:
         rows.append(GEOGRAPHIC)

@@ -15,18 +15,16 @@ from flatdata.query.accumulators import ACCUMULATORS
 from flatdata.query.documents import (
     Document,
     PipelineError,
-    drop,
     key_of,
     order_of,
     path_reader,
-    path_tree,
-    pick,
     put,
     weigh,
 )
 from flatdata.query.expressions import Compiler, Expression
 from flatdata.query.javascript import is_number
 from flatdata.query.pipelinematch import compile_match
+from flatdata.query.pipelinereshape import Reshape, add_fields, project, replace_root, replace_with, unset
 from flatdata.query.tree import ABSENT, Json
 
 __all__ = ["Pipeline", "PipelineError", "parse_pipeline"]
@@ -284,131 +282,21 @@ def _facet(reader: _Reader, operand: Json, depth: int) -> Run:
     return lambda documents, work: [{name: _run(stages, documents, work) for name, stages in facets.items()}]
 
 
-# --- stages that reshape each document ------------------------------------------------------------------
+def _each(
+    read: Callable[[Compiler, Json, int], Reshape],
+) -> Callable[[_Reader, Json, int], Run]:
+    """What reads a stage that makes one document of each."""
 
-Reshape = Callable[[Document], Document]
+    def read_stage(reader: _Reader, operand: Json, depth: int) -> Run:
+        reshape = read(reader.compiler, operand, depth)
+        return lambda documents, work: [reshape(document) for document in documents]
 
-
-def _each(reshape: Reshape) -> Run:
-    return lambda documents, work: [reshape(document) for document in documents]
-
-
-def _assigned(reader: _Reader, operand: Json, depth: int) -> Run:
-    if not isinstance(operand, dict):
-        raise PipelineError("$addFields needs an object")
-    return _each(_assign(_expressions(reader, operand, depth)))
-
-
-def _expressions(reader: _Reader, source: dict[str, Json], depth: int) -> dict[str, Expression]:
-    path_tree(source)
-    return {path: reader.compiler.expression(value, depth) for path, value in source.items()}
-
-
-def _assign(expressions: dict[str, Expression]) -> Reshape:
-    assignments = [(path.split("."), expression) for path, expression in expressions.items()]
-
-    def reshape(document: Document) -> Document:
-        made: Document = document
-        for steps, expression in assignments:
-            made = put(made, steps, expression(document))
-        return made
-
-    return reshape
-
-
-def _unset(reader: _Reader, operand: Json, depth: int) -> Run:
-    paths = operand if isinstance(operand, list) else [operand]
-    if not all(isinstance(path, str) for path in paths):
-        raise PipelineError("$unset needs paths")
-    for _ in paths:
-        reader.compiler.count(depth)
-    tree = path_tree(paths)
-    return _each(lambda document: drop(document, tree))
-
-
-def _project(reader: _Reader, operand: Json, depth: int) -> Run:
-    """Read a projection: paths to keep, or paths to drop, and paths to set to what expressions give.
-
-    `_id` stays unless it is dropped. Nested objects without operators are paths, as in the database whose
-    language this is.
-    """
-    if not isinstance(operand, dict):
-        raise PipelineError("$project needs an object")
-    flat = dict(_flattened(reader, operand, "", depth))
-    kept = [path for path, value in flat.items() if _flag(value) is True]
-    dropped = [path for path, value in flat.items() if _flag(value) is False]
-    computed = {path: value for path, value in flat.items() if _flag(value) is None}
-    if (kept or computed) and any(path != "_id" for path in dropped):
-        raise PipelineError("Projection cannot have a mix of inclusion and exclusion.")
-    path_tree(flat)
-    if not (kept or computed):
-        without = path_tree(dropped)
-        reader.compiler.reads.add("")
-        return _each(lambda document: drop(document, without))
-    keep = path_tree([*kept] if "_id" in flat else ["_id", *kept])
-    reader.compiler.reads.update(kept)
-    assign = _assign_onto(_expressions(reader, computed, depth))
-    return _each(lambda document: assign(document, _object(pick(document, keep))))
-
-
-def _flattened(
-    reader: _Reader, source: dict[str, Json], above: str, depth: int
-) -> Iterable[tuple[str, Json]]:
-    reader.compiler.count(depth)
-    for name, value in source.items():
-        if name.startswith("$"):
-            raise PipelineError(f"Unknown expression {name}")
-        path = f"{above}{name}"
-        nested = isinstance(value, dict) and value and not any(key.startswith("$") for key in value)
-        if nested:
-            yield from _flattened(reader, value, f"{path}.", depth + 1)
-        else:
-            yield path, value
-
-
-def _flag(value: Json) -> bool | None:
-    """Give True for a path to keep, False for one to drop, None for an expression."""
-    return bool(value) if isinstance(value, bool | int | float) else None
-
-
-def _object(value: Json) -> Document:
-    return value if isinstance(value, dict) else {}
-
-
-def _assign_onto(expressions: dict[str, Expression]) -> Callable[[Document, Document], Document]:
-    assignments = [(path.split("."), expression) for path, expression in expressions.items()]
-
-    def assign(document: Document, made: Document) -> Document:
-        for steps, expression in assignments:
-            value = expression(document)
-            if value is not ABSENT:
-                made = put(made, steps, value)
-        return made
-
-    return assign
-
-
-def _replaced(reader: _Reader, operand: Json, depth: int) -> Run:
-    if not (isinstance(operand, dict) and set(operand) == {"newRoot"}):
-        raise PipelineError("$replaceRoot needs a newRoot")
-    return _replaced_with(reader, operand["newRoot"], depth)
-
-
-def _replaced_with(reader: _Reader, operand: Json, depth: int) -> Run:
-    expression = reader.compiler.expression(operand, depth)
-
-    def reshape(document: Document) -> Document:
-        made = expression(document)
-        if not isinstance(made, dict):
-            raise PipelineError("$replaceRoot expression must return an object")
-        return made
-
-    return _each(reshape)
+    return read_stage
 
 
 STAGES: Final[dict[str, tuple[Callable[[_Reader, Json, int], Run], bool]]] = {
     "$match": (_match, False),
-    "$project": (_project, True),
+    "$project": (_each(project), True),
     "$group": (_group, True),
     "$sort": (_sort, False),
     "$limit": (_limit, False),
@@ -416,11 +304,11 @@ STAGES: Final[dict[str, tuple[Callable[[_Reader, Json, int], Run], bool]]] = {
     "$unwind": (_unwind, False),
     "$count": (_counted, False),
     "$facet": (_facet, True),
-    "$addFields": (_assigned, True),
-    "$set": (_assigned, True),
-    "$unset": (_unset, False),
-    "$replaceRoot": (_replaced, True),
-    "$replaceWith": (_replaced_with, True),
+    "$addFields": (_each(add_fields), True),
+    "$set": (_each(add_fields), True),
+    "$unset": (_each(unset), False),
+    "$replaceRoot": (_each(replace_root), True),
+    "$replaceWith": (_each(replace_with), True),
 }
 """Each stage with what reads its operand, and whether it builds documents."""
 

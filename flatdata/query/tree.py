@@ -120,16 +120,17 @@ class Containing(Struct, frozen=True):
 
 
 class Words(Struct, frozen=True):
-    """Entries whose strings at the field's path hold all of `stems` (see `flatdata.index.words.analyse`).
+    """Entries whose strings at the field's path hold all of `stems` (see `flatdata.index.terms.analyse`).
 
-    The field's path `*` stands for all strings of the entry. `exact` says that having the stems is the same
-    as matching; the index still leaves entries that its words are behind of to the evaluator. Entries that
-    `odd` finds hold something else than strings: they are left to the evaluator too.
+    `exact` says that having the stems is the same as matching; the index still leaves entries that its words
+    are behind of to the evaluator. Entries that `odd` finds hold something else than strings: they are left
+    to the evaluator too. With a `key`, the strings are those at this key inside the field's value.
     """
 
     stems: tuple[str, ...]
     exact: bool = True
     odd: Keyed | None = None
+    key: str = ""
 
 
 class Everything(Struct, frozen=True):
@@ -243,12 +244,14 @@ class Place:
     """A field whose words count in a ranking.
 
     `texts` gives the texts in a value of `source` (`ABSENT` too). The index of words has their words at its
-    path, but for the values that `odd` finds.
+    path, or inside the value at one of `keys` (the empty one is the value itself), but for the values that
+    `odd` finds.
     """
 
     source: Field
     odd: Keyed
     texts: Callable[[Json | Absent], Iterable[str]] = field(compare=False, hash=False, repr=False)
+    keys: tuple[str, ...] = ("",)
 
 
 class Sought(Struct, frozen=True):

@@ -1,4 +1,8 @@
-"""What a caller asks the store to change. All changes of one commit are applied, or none."""
+"""What a caller asks the store to change. All changes of one commit are applied, or none.
+
+The changes of one commit are **apart**: no two name the same slug, and what lies in a tree that one of them
+deletes, moves or copies, or in the place where it goes, is named by no other. So their order does not matter.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,8 @@ class Put:
 
     `fields` is the whole new mapping; `meta` the row's `_meta` (None keeps what is there, `{}` removes it).
     `form` None keeps the form of an existing entry; a new one takes the folder form, or the single-file
-    form where its collection is a data source.
+    form where its collection is a data source. In place of the single-file form, the folder form is taken
+    where the same commit makes something below the entry.
     """
 
     slug: str

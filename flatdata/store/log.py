@@ -6,7 +6,7 @@ a byte offset over all segments; a segment's name is the position of its first b
 `head` is a memory-mapped file that holds the position up to which records are *published*: durable, applied
 to the files, and visible to readers in every process. A writer holds the site's write lock from `append` to
 `publish`. What lies beyond the head without a living writer is what a dead one left: whole records are
-accepted changes to finish, a torn tail is cut off (`recover` in `flatdata.store.store`).
+accepted changes to finish, a torn tail is cut off (`flatdata.store.recovery`).
 
 The head also holds the **epoch**, a random name: what was learned from the log in another epoch (a catalogue,
 words, the memory of a process) has to be learned anew.
@@ -265,6 +265,8 @@ class ChangeLog:
         # A full segment is closed at the head only: what a dead writer left beyond it has to be finished or
         # cut off first. One that ends before the head was damaged: what follows goes into another.
         if self._end < head or (self._end == head and self._end - self._base >= self._segment_bytes):
+            # Its last records may not have been flushed: without them those of the next one would be lost.
+            os.fdatasync(self._fd)
             self._open_segment(head)
             self._end = head
         return self._end

@@ -1,23 +1,23 @@
-"""From the changes a caller asks for to the effects a record holds: checks, images, file bytes."""
+"""From the changes a caller asks for to the effects a record holds: checks, images, promotions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from flatdata.store.changes import Change, Copy, Delete, DeleteTree, Move, Put
 from flatdata.store.codec import as_read_back, check_storable
-from flatdata.store.disk import META_KEY, Disk, render
+from flatdata.store.disk import Disk
 from flatdata.store.entry import Entry, encode_json
 from flatdata.store.errors import EntryExists, EntryMissing
+from flatdata.store.images import META_KEY
 from flatdata.store.log import Effect, image_json
 from flatdata.store.paths import (
     ENTRY_YAML,
     FILE,
-    FOLDER_FORMS,
     MANIFEST,
     InvalidSlug,
     check_slug,
@@ -27,6 +27,10 @@ from flatdata.store.paths import (
     parent_of,
 )
 from flatdata.store.state import State
+
+_OF_ONE_ENTRY: Final = (Put, Delete)
+_REMOVALS: Final = (Delete, DeleteTree)
+_TRANSFERS: Final = (Move, Copy)
 
 
 @dataclass(slots=True)
@@ -80,31 +84,30 @@ def slugs_read(effects: Iterable[Effect], state: State) -> list[str]:
     ]
 
 
-def work_out(changes: Iterable[Change], view: View, disk: Disk) -> list[Effect]:
+def work_out(changes: Sequence[Change], view: View, disk: Disk) -> list[Effect]:
     """The effects of `changes`, in order.
 
     Raises:
-        InvalidSlug, EntryExists, EntryMissing, CodecError: naming what stands in the way.
+        InvalidSlug, EntryExists, EntryMissing, CodecError: naming what stands in the way; `EntryExists` also
+            where two of the changes are not apart (see `flatdata.store.changes`).
     """
+    changed = _changed(changes)
+    parents = _parents_of_new(changes)
     effects: list[Effect] = []
     promoted: set[str] = set()
-    seen: set[str] = set()
     for change in changes:
-        if change.slug in seen:
-            raise EntryExists(change.slug)
-        seen.add(change.slug)
         if isinstance(change, Put):
             if view.get(change.slug) is None:
                 disk.tree.check_way(change.slug, view.state.folders.__contains__)
-            effects += _promotions(change.slug, view, promoted)
-            effects.append(_put(change, view, seen))
+            effects += _promotions(change.slug, view, changed, promoted)
+            effects.append(_put(change, view, changed, parents))
         elif isinstance(change, Delete):
             effects.append(_delete(change, view))
         elif isinstance(change, DeleteTree):
             effects.append(_delete_tree(change, view, disk))
         else:
             _check_transfer(change, view, disk)
-            effects += _promotions(change.new_slug, view, promoted)
+            effects += _promotions(change.new_slug, view, changed, promoted)
             effects.append(
                 Effect(
                     "move" if isinstance(change, Move) else "copy",
@@ -117,9 +120,47 @@ def work_out(changes: Iterable[Change], view: View, disk: Disk) -> list[Effect]:
     return effects
 
 
-def _put(change: Put, view: View, seen: set[str]) -> Effect:
+def _changed(changes: Sequence[Change]) -> dict[str, Change]:
+    """Every slug that a change names, and the change. Raises EntryExists where two are not apart."""
+    changed: dict[str, Change] = {}
+    trees: dict[str, Change] = {}
+    for change in changes:
+        slugs = {change.slug, change.new_slug} if isinstance(change, _TRANSFERS) else (change.slug,)
+        for slug in slugs:
+            if slug in changed:
+                raise EntryExists(slug)
+            changed[slug] = change
+            if not isinstance(change, _OF_ONE_ENTRY):
+                trees[slug] = change
+    if trees and len(changes) > 1:
+        for slug, change in changed.items():
+            above = parent_of(slug)
+            while above:
+                if trees.get(above, change) is not change:
+                    raise EntryExists(slug)
+                above = parent_of(above)
+    return changed
+
+
+def _parents_of_new(changes: Sequence[Change]) -> set[str]:
+    """What lies above anything that the changes make."""
+    parents: set[str] = set()
+    for change in changes if len(changes) > 1 else ():
+        if not isinstance(change, _REMOVALS):
+            above = parent_of(change.new_slug if isinstance(change, _TRANSFERS) else change.slug)
+            while above and above not in parents:
+                parents.add(above)
+                above = parent_of(above)
+    return parents
+
+
+def _put(change: Put, view: View, changed: Mapping[str, Change], parents: Set[str]) -> Effect:
     before = view.get(change.slug)
-    form = change.form or (before.form if before else _form_of_new(change.slug, view, seen))
+    form = change.form or (before.form if before else _form_of_new(change.slug, view, changed))
+    if form == FILE and change.slug in parents:
+        form = ENTRY_YAML
+    if change.form and (form == MANIFEST) != (name_of(change.slug) == MANIFEST):
+        raise InvalidSlug(change.slug, "manifests, and nothing else, are named 'manifest'")
     if before is None:
         _check_new(change.slug, form)
     if META_KEY in change.fields:
@@ -145,11 +186,13 @@ def _put(change: Put, view: View, seen: set[str]) -> Effect:
     return effect
 
 
-def _form_of_new(slug: str, view: View, seen: set[str]) -> str:
+def _form_of_new(slug: str, view: View, changed: Mapping[str, Change]) -> str:
     if name_of(slug) == MANIFEST:
         return MANIFEST
     manifest = join(parent_of(slug), MANIFEST)
-    return FILE if manifest in seen or view.get(manifest) else ENTRY_YAML
+    change = changed.get(manifest)
+    is_row = isinstance(change, Put) if change is not None else view.get(manifest) is not None
+    return FILE if is_row else ENTRY_YAML
 
 
 def _check_new(slug: str, form: str) -> None:
@@ -199,20 +242,23 @@ def _check_transfer(change: Move | Copy, view: View, disk: Disk) -> None:
     disk.tree.check_way(target, view.state.folders.__contains__)
     if view.exists(target) or is_within(target, source) or disk.is_taken(target):
         raise EntryExists(target)
-    disk.tree.check_way(target, view.state.folders.__contains__)
     for entry in view.state.below(source):
         moved = target + entry.slug[len(source) :]
         if entry.form != MANIFEST:
             _check_new(moved, entry.form)
 
 
-def _promotions(slug: str, view: View, promoted: set[str]) -> list[Effect]:
-    """A single-file entry that is to have children becomes a folder first."""
+def _promotions(slug: str, view: View, changed: Mapping[str, Change], promoted: set[str]) -> list[Effect]:
+    """A single-file entry that is to have children becomes a folder first.
+
+    One that the commit changes itself is left to that change: a `Put` takes the folder form, and what is
+    deleted needs none.
+    """
     effects = []
     parent = parent_of(slug)
     while parent and parent not in promoted:
         entry = view.get(parent)
-        if entry is not None and entry.form == FILE:
+        if entry is not None and entry.form == FILE and parent not in changed:
             effects.append(
                 Effect(
                     "put",
@@ -229,29 +275,3 @@ def _promotions(slug: str, view: View, promoted: set[str]) -> list[Effect]:
             promoted.add(parent)
         parent = parent_of(parent)
     return effects
-
-
-def stage(effects: list[Effect], key: str, disk: Disk) -> None:
-    """Write the files of the effects into the scratch folder, and note their sizes. Raises OSError."""
-    for number, effect in enumerate(effects):
-        if effect.op == "put":
-            data = _bytes_of(effect, disk)
-            effect.size = len(data)
-            effect.mtime = disk.stage_file(f"{key}-{number}", data, effect.mtime)
-        elif effect.op == "copy":
-            disk.stage_copy(f"{key}-{number}", effect.slug, effect.mtime)
-
-
-def _bytes_of(effect: Effect, disk: Disk) -> bytes:
-    """The file of a `put`. One that only gets another place keeps its text, with comments and all."""
-    is_yaml = {effect.form, effect.old_form} <= {ENTRY_YAML, FILE}
-    if is_yaml and effect.form != effect.old_form:
-        unchanged = (effect.new, effect.new_meta) == (effect.old, effect.old_meta)
-        if unchanged:
-            return disk.raw(effect.slug, effect.old_form)
-    return render(effect)
-
-
-def forms_to_check(slug: str) -> tuple[str, ...]:
-    """The forms in which the file of `slug` may lie."""
-    return (MANIFEST,) if name_of(slug) == MANIFEST else (*FOLDER_FORMS, FILE)

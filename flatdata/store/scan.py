@@ -12,8 +12,9 @@ from stat import S_ISREG
 from typing import Final
 
 from flatdata.store.codec import CodecError
-from flatdata.store.disk import Disk, Found, Image
+from flatdata.store.disk import Disk, Found
 from flatdata.store.entry import Entry
+from flatdata.store.images import Image
 from flatdata.store.paths import (
     ENTRY_MD,
     ENTRY_YAML,

@@ -24,7 +24,6 @@ from flatdata.dialects.bubble.values import Exists
 from flatdata.query.bubble import (
     CONSTRAINT_TYPES,
     VALUELESS,
-    Analyse,
     Circle,
     bound,
     operators,
@@ -32,6 +31,7 @@ from flatdata.query.bubble import (
     words_wanted,
 )
 from flatdata.query.bubble_values import ID, REFERENCES, FieldType, read_number, read_value
+from flatdata.query.bubble_words import Analyse
 from flatdata.query.tree import ABSENT, Json, Operator
 
 ALL: Final = "_all"

@@ -14,8 +14,8 @@ from flatdata.dialects.bubble.geo import Geocode
 from flatdata.dialects.bubble.things import find_thing, reference_exists, thing_of_any_type
 from flatdata.dialects.bubble.types import Catalogue, Names, Types
 from flatdata.dialects.bubble.values import MAX_LIST, MAX_LIST_LIVE, Parser
-from flatdata.query.bubble import Analyse
 from flatdata.query.bubble_values import FieldType
+from flatdata.query.bubble_words import Analyse
 from flatdata.query.tree import Query
 from flatdata.settings.table import BubbleSettings
 from flatdata.store.store import Store

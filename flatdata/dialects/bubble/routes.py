@@ -26,7 +26,7 @@ from flatdata.dialects.bubble.geo import Geocoder
 from flatdata.dialects.bubble.things import new_id, thing_of_any_type
 from flatdata.dialects.bubble.types import Types
 from flatdata.dialects.bubble.write import ORIGIN
-from flatdata.index.words import analyse
+from flatdata.index.terms import analyse
 from flatdata.store.codec import CodecError
 from flatdata.store.errors import EntryExists, EntryMissing, StoreUnavailable
 from flatdata.store.media import KeyUnusable, Media, SealBroken

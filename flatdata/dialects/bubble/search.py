@@ -9,7 +9,7 @@ as empty on the others, so that the results are those that the visible data woul
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,9 +19,10 @@ from flatdata.access.privacy import Grants, all_of, any_of, none_of
 from flatdata.dialects.bubble.constraints import MAX_VALUES, WORDS_IN, Anywhere, Constraint, Reading
 from flatdata.dialects.bubble.errors import bad_parameter, unrecognized
 from flatdata.dialects.bubble.parameters import Search, SortBy
-from flatdata.dialects.bubble.types import COLUMN_VIEW, CREATED_DATE, ThingField
-from flatdata.query.bubble import distance_km, order_index, order_key, word_place, word_search
+from flatdata.dialects.bubble.types import CREATED_DATE, ThingField
+from flatdata.query.bubble import distance_km, order_index, order_key
 from flatdata.query.bubble_values import read_address
+from flatdata.query.bubble_words import IN_ADDRESSES, IN_TEXT, IN_TEXTS, Texts, word_place, word_search
 from flatdata.query.evaluate import matches
 from flatdata.query.tree import (
     ABSENT,
@@ -51,8 +52,10 @@ SearchIndex = Callable[[Query], Any]
 """From a query to a result with `entries` and `total`."""
 
 ADDRESS: Final = "geographic_address"
-_TEXT_KINDS: Final = frozenset({"text", "option", ADDRESS})
-"""Kinds of fields that the key `_all` searches."""
+_TEXTS_OF: Final[Mapping[str, Texts]] = {"text": IN_TEXTS, "option": IN_TEXTS, ADDRESS: IN_ADDRESSES}
+"""The kinds of fields that the key `_all` searches, and the texts in them."""
+_TEXT_ALONE: Final[Mapping[str, Texts]] = {"text": IN_TEXT}
+"""The same for `text contains` of one field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ def _anywhere(search: Anywhere, reading: Reading, grants: Grants) -> Node:
     if not search.stems:
         return EVERYTHING if search.negated else NOTHING
     places = [
-        (grants.constrainable(field.caption), _text_field(field), _operator(field, reading))
+        (grants.constrainable(field.caption), field.source, _operator(field, reading))
         for field in _searched(reading)
     ]
     node = all_of(
@@ -145,24 +148,11 @@ def _anywhere(search: Anywhere, reading: Reading, grants: Grants) -> Node:
 
 def _searched(reading: Reading) -> list[ThingField]:
     """The fields that the key `_all` searches."""
-    return [field for field in reading.thing_type.fields if field.type.kind in _TEXT_KINDS]
+    return [field for field in reading.thing_type.fields if field.type.kind in _TEXTS_OF]
 
 
 def _operator(field: ThingField, reading: Reading) -> Operator:
-    return word_search(reading.analyse, many=True, exact=field.own_words)
-
-
-def _text_field(field: ThingField) -> Field:
-    """What reads the text, or the texts, of a field: of an address, what it is called."""
-    if field.type.kind != ADDRESS:
-        return field.source
-    return Field(COLUMN_VIEW, f"{field.caption}.address", lambda entry: _called(field.source.read(entry)))
-
-
-def _called(raw: Json | Absent) -> Json | Absent:
-    if isinstance(raw, list):
-        return [text for item in raw if isinstance(text := _called(item), str)]
-    return raw.get("address", ABSENT) if isinstance(raw, dict) else raw
+    return word_search(reading.analyse, _TEXTS_OF[field.type.kind], exact=field.own_words)
 
 
 # --- relevance --------------------------------------------------------------------------------------------
@@ -192,11 +182,11 @@ def _relevance(
 
 def _sought(constraint: Constraint | Anywhere, reading: Reading, grants: Grants) -> Sought:
     if isinstance(constraint, Anywhere):
-        many, stems, fields = True, constraint.stems, _searched(reading)
+        stems, fields, texts_of = constraint.stems, _searched(reading), _TEXTS_OF
     else:
-        many, stems, fields = False, constraint.operand, [constraint.field]
+        stems, fields, texts_of = constraint.operand, [constraint.field], _TEXT_ALONE
     fields = [field for field in fields if grants.constrainable(field.caption) == EVERYTHING]
-    places = tuple(word_place(_text_field(field), many=many) for field in fields)
+    places = tuple(word_place(field.source, texts_of[field.type.kind]) for field in fields)
     return Sought(stems, places, all(field.own_words for field in fields))
 
 

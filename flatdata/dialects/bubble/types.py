@@ -32,8 +32,9 @@ from zlib import crc32
 
 from flatdata.access.privacy import Policy, Problem, Subject, closed_policy, open_policy
 from flatdata.access.privacy_rules import parse_policy
-from flatdata.query.bubble import Analyse
+from flatdata.index.terms import has_own_path
 from flatdata.query.bubble_values import ID, FieldType, parse_type, squash
+from flatdata.query.bubble_words import Analyse
 from flatdata.query.tree import ABSENT, Absent, Field, Json
 from flatdata.store.entry import Entry, encode_json
 from flatdata.store.sources import Source, Sources, row_created_at, row_updated_at
@@ -70,8 +71,8 @@ class ThingField:
 
     @property
     def own_words(self) -> bool:
-        """Whether no other field shares its path in the index of words, where dots lead into maps."""
-        return "." not in self.caption
+        """Whether no other column leads to its path in the index of words."""
+        return has_own_path(self.caption)
 
     def key(self, names: Names) -> str:
         """Its key in bodies. Built-in fields have the same in both modes."""

@@ -1,0 +1,94 @@
+"""The terms of an entry: which words it has, and at which paths.
+
+Each string of an entry is cut into words (`\\w+`, case-folded); a term is `<word>\\x1f<path>`, where the path
+is the dotted one of the string, without places in lists. From the words of a text that are no stop words
+come its stems: searches for words compare those, searches for substrings look at the words themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+
+from flatdata.query.tree import Json
+from flatdata.store.entry import Entry
+
+LONGEST: Final = 64
+"""Words of more characters share one term."""
+LONG: Final = "\x01"
+"""What stands for such a word in its term."""
+SHARED: Final = "\x02"
+"""The word of the term by which an entry says that some string of its has a path that is not its own."""
+SEPARATOR: Final = "\x1f"
+"""Between the word and the path of a term."""
+WORD: Final = re.compile(r"\w+")
+_PLAIN_PATH: Final = str.maketrans({"\n": " ", SEPARATOR: " "})
+"""Characters of keys that separate terms from each other, or words from paths."""
+
+
+@lru_cache(maxsize=100_000)
+def stem_of(word: str) -> str | None:
+    """The stem of a case-folded word, None for a stop word."""
+    from flatdata.index.whoosh_adapter import STOP_WORDS, stem  # not needed to open a site
+
+    return None if word in STOP_WORDS else str(stem(word))[:LONGEST]  # type: ignore[no-untyped-call]
+
+
+def analyse(text: str) -> list[str]:
+    """The words of a text as searches compare them: case-folded, without English stop words, stemmed."""
+    return [stemmed for word in WORD.findall(text.casefold()) if (stemmed := stem_of(word)) is not None]
+
+
+def words_path(path: str) -> str:
+    """A dotted path without its places in lists: all elements of a list share the path of the list."""
+    path = path.translate(_PLAIN_PATH)
+    if not any(map(str.isdigit, path)):
+        return path
+    return ".".join(segment for segment in path.split(".") if not segment.isdigit())
+
+
+def path_below(path: str, key: str) -> str:
+    """The path of the strings at a key of what is at a dotted path; with an empty key, of its own strings."""
+    path = words_path(path)
+    if not key:
+        return path
+    return words_path(f"{path}.{key}" if path else key)
+
+
+def has_own_path(key: str) -> bool:
+    """Whether a key leads to a path to which no other key leads.
+
+    Others do where a dot in the key looks like a step into a mapping, where `words_path` changes the key, and
+    where it is empty.
+    """
+    return bool(key) and "." not in key and words_path(key) == key
+
+
+def strings_of(value: Json, path: str = "", own: bool = True) -> Iterator[tuple[str, str, bool]]:
+    """Every string inside a value, with its path, and whether all keys on the way have paths of their own."""
+    if isinstance(value, str):
+        yield path, value, own
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            full = f"{path}.{key}" if path else key
+            below = words_path(full)
+            # As `has_own_path` has it, without asking for the path of the key once more.
+            yield from strings_of(inner, below, own and below == full and bool(key) and "." not in key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings_of(inner, path, own)
+
+
+def terms_of(entry: Entry) -> dict[str, int]:
+    """The terms of an entry, and how often each occurs."""
+    terms: dict[str, int] = {}
+    for path, text, own in strings_of(entry.fields):
+        end = SEPARATOR + path
+        if not own:
+            terms[SHARED + end] = 1
+        for word in WORD.findall(text.casefold()):
+            term = (word if len(word) <= LONGEST else LONG) + end
+            terms[term] = terms.get(term, 0) + 1
+    return terms

@@ -1,0 +1,282 @@
+"""The word index as one commit left it: which entries have which words at which paths.
+
+Answers are sets of entry numbers (`Entry.num`). What was read of a segment stays true while the segment
+lives, and goes over to the views of later commits; what was asked of a view ends with it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from pyroaring import BitMap
+
+from flatdata.index.terms import LONG, LONGEST, SEPARATOR, SHARED, WORD, stem_of
+from flatdata.store.entry import Entry
+
+if TYPE_CHECKING:
+    from flatdata.index.whoosh_adapter import Segment, WhooshIndex
+
+_SHORTEST: Final = 3
+_SIGNS: Final = (LONG, SHARED)
+"""What stands in terms where others have a word."""
+_MOST_ANSWERS: Final = 200_000
+"""Entries or words in all the answers of a kind that are remembered."""
+
+_Answer = TypeVar("_Answer", BitMap, list[str], "array[int]", dict[int, int], "Counts")
+
+
+class Counts:
+    """How often a stem occurs in each of the entries that have it: mostly once."""
+
+    def __init__(self) -> None:
+        self.nums = BitMap()
+        self._repeated: dict[int, int] = {}
+        self._often = BitMap()
+
+    def __len__(self) -> int:
+        return len(self.nums)
+
+    def among(self, found: BitMap) -> list[int]:
+        """How often it occurs in each entry of `found`, in the order of their numbers."""
+        counts = [1] * len(found)
+        if found.intersection_cardinality(self.nums) < len(found):
+            counts = list(map(int, map(self.nums.__contains__, found.to_array())))
+        for num in (found & self._often).to_array():
+            counts[found.rank(num) - 1] = self._repeated[num]
+        return counts
+
+    def add(self, nums: BitMap, repeated: dict[int, int]) -> None:
+        """Add how often another word occurs: once in `nums` but for those that are `repeated`."""
+        known = self._repeated
+        for num in (self.nums & nums).to_array():
+            known[num] = known.get(num, 1) + repeated.get(num, 1)
+        known.update((num, count) for num, count in repeated.items() if num not in self.nums)
+        self.nums |= nums
+        self._often = BitMap(known)
+
+
+class _Answers(Generic[_Answer]):
+    """Answers to what was asked before; all are forgotten when there are too many."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, _Answer] = {}
+        self._weight = 0
+
+    def get(self, key: Hashable) -> _Answer | None:
+        return self._held.get(key)
+
+    def keep(self, key: Hashable, answer: _Answer) -> _Answer:
+        self._weight += len(answer) + 1
+        if self._weight > _MOST_ANSWERS:
+            self._held.clear()
+            self._weight = 0
+        self._held[key] = answer
+        return answer
+
+
+class Held:
+    """What was read of one segment; it stays true for as long as the segment lives.
+
+    Args:
+        segment: the segment.
+        entries: all entries by slug, for their numbers.
+    """
+
+    def __init__(self, segment: Segment, entries: Mapping[str, Entry]) -> None:
+        self.nums = array("q", (_num(entries.get(slug)) for slug in segment.slugs()))
+        self.complete = min(self.nums, default=0) >= 0
+        self.documents: _Answers[array[int]] = _Answers()
+        self.repeated: _Answers[dict[int, int]] = _Answers()
+        lexicon = segment.lexicon()
+        self.lexicon = "\n" + "\n".join(lexicon) + "\n"
+        self.by_stem: dict[str, list[str]] = {}
+        for term in lexicon:
+            word = term.partition(SEPARATOR)[0]
+            stemmed = stem_of(word) if word not in _SIGNS else word
+            if stemmed is not None:
+                self.by_stem.setdefault(stemmed, []).append(term)
+
+
+class View:
+    """The index as of one commit. All questions raise BrokenWords; their answers are not to be changed.
+
+    Args:
+        index: the files, which are closed with the view.
+        segments: the segments of the commit, and what was read of each.
+    """
+
+    def __init__(self, index: WhooshIndex, segments: list[tuple[Segment, Held]]) -> None:
+        self._index = index
+        self._segments = segments
+        self.postings: _Answers[BitMap] = _Answers()
+        self.stems: _Answers[BitMap] = _Answers()
+        self.holding: _Answers[list[str]] = _Answers()
+        self._counts: _Answers[Counts] = _Answers()
+
+    @classmethod
+    def open(
+        cls, folder: Path, entries: Mapping[str, Entry], known: Mapping[str, Held]
+    ) -> tuple[View, dict[str, Held], int | None]:
+        """The last commit in a folder; `known` is what was read of segments before, by their names.
+
+        Gives the view, what is known of its segments, and the commit's number (None for an empty index).
+        """
+        from flatdata.index.whoosh_adapter import WhooshIndex  # not needed to open a site
+
+        index = WhooshIndex.open(folder)
+        generation, listed = index.segments()
+        held = {each.name: known.get(each.name) or Held(each, entries) for each in listed}
+        return cls(index, [(each, held[each.name]) for each in listed]), held, generation
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for segment, _ in self._segments:
+            segment.close()
+        self._index.close()
+
+    # --- questions ----------------------------------------------------------------------------------------
+
+    def containing(self, path: str, needle: str) -> BitMap | None:
+        """Entries that may have a string at `path` with `needle` in it; None: any may."""
+        folded = needle.casefold()
+        found: BitMap | None = None
+        for run in WORD.finditer(folded):
+            word, begins, ends = run.group(), run.start() > 0, run.end() < len(folded)
+            if len(word) > LONGEST or (len(word) < _SHORTEST and not (begins and ends)):
+                continue
+            words = [word] if begins and ends else self._words_with(word, path, begins, ends)
+            terms = [each + SEPARATOR + path for each in (*words, LONG)]
+            hits = _union(map(self._posting, terms))
+            found = hits if found is None else found & hits
+        return found
+
+    def within_words(self, path: str, needle: str) -> BitMap:
+        """Some of what `containing` gives: entries with a word at `path` that holds a case-folded needle.
+
+        Those are left out in which keys of other paths lead to it too.
+        """
+        if not WORD.fullmatch(needle) or len(needle) > LONGEST:
+            return BitMap()
+        words = self._words_with(needle, path, begins=False, ends=False)
+        found = _union(self._posting(each + SEPARATOR + path) for each in words if each != LONG)
+        return found - self.sharing(path)
+
+    def with_stems(self, path: str, stems: Iterable[str]) -> tuple[BitMap, BitMap] | None:
+        """Entries that have all `stems` at `path` for sure, and those that possibly do; None: any may.
+
+        The sets are one object where nothing is left open.
+        """
+        sure: BitMap | None = None
+        for stemmed in stems:
+            hits = self._with_stem(stemmed, path)
+            sure = hits if sure is None else sure & hits
+        if sure is None:
+            return None
+        long, shared = self._with_stem(LONG, path), self.sharing(path)
+        if not long and not shared:
+            return sure, sure
+        return sure - shared, sure | long
+
+    def counts(self, paths: tuple[str, ...], stems: Iterable[str]) -> list[Counts]:
+        """How often each of `stems` occurs at all `paths` together."""
+        return [self._counted(stemmed, paths) for stemmed in stems]
+
+    def sharing(self, path: str) -> BitMap:
+        """Entries with a string at `path` that keys without a path of their own led to, see `SHARED`."""
+        return self._posting(SHARED + SEPARATOR + path)
+
+    # --- looking ------------------------------------------------------------------------------------------
+
+    def _posting(self, term: str) -> BitMap:
+        found = self.postings.get(term)
+        if found is None:
+            found = BitMap()
+            for segment, held in self._segments:
+                documents = _documents(segment, held, term)
+                nums, deleted = held.nums, segment.deleted
+                if held.complete and not deleted:
+                    found |= BitMap(array("I", map(nums.__getitem__, documents)))
+                else:
+                    found |= BitMap(
+                        [nums[number] for number in documents if number not in deleted and nums[number] >= 0]
+                    )
+            self.postings.keep(term, found)
+        return found
+
+    def _with_stem(self, stemmed: str, path: str) -> BitMap:
+        key = (stemmed, path)
+        found = self.stems.get(key)
+        if found is None:
+            end = SEPARATOR + path
+            found = _union(self._posting(term) for term in self._terms(stemmed) if term.endswith(end))
+            self.stems.keep(key, found)
+        return found
+
+    def _terms(self, stemmed: str) -> set[str]:
+        """The terms of a stem, at whatever path."""
+        return {term for _, held in self._segments for term in held.by_stem.get(stemmed, ())}
+
+    def _words_with(self, word: str, path: str, begins: bool, ends: bool) -> list[str]:
+        """The words at `path` that hold `word`: at their beginning, at their end, as a whole or anywhere."""
+        pattern = ("\n" if begins else "") + word + (SEPARATOR if ends else "")
+        key = (pattern, path)
+        found = self.holding.get(key)
+        if found is None:
+            end = SEPARATOR + path
+            lines = {line for _, held in self._segments for line in _lines_with(held.lexicon, pattern)}
+            words = [line[: -len(end)] for line in lines if line.endswith(end)]
+            found = self.holding.keep(key, [each for each in words if word in each])
+        return found
+
+    def _counted(self, stemmed: str, paths: tuple[str, ...]) -> Counts:
+        key = (stemmed, paths)
+        found = self._counts.get(key)
+        if found is None:
+            found = Counts()
+            ends = tuple(SEPARATOR + path for path in paths)
+            for term in self._terms(stemmed):
+                if term.endswith(ends):
+                    found.add(self._posting(term), self._repeated(term))
+            self._counts.keep(key, found)
+        return found
+
+    def _repeated(self, term: str) -> dict[int, int]:
+        """How often entries have a term that have it more than once."""
+        repeated: dict[int, int] = {}
+        for segment, held in self._segments:
+            counts = held.repeated.get(term)
+            if counts is None:
+                counts = held.repeated.keep(term, segment.repeated(term))
+            nums, deleted = held.nums, segment.deleted
+            repeated.update(
+                (nums[number], count)
+                for number, count in counts.items()
+                if number not in deleted and nums[number] >= 0
+            )
+        return repeated
+
+
+def _num(entry: Entry | None) -> int:
+    return entry.num if entry is not None else -1
+
+
+def _union(sets: Iterable[BitMap]) -> BitMap:
+    listed = list(sets)
+    return BitMap.union(*listed) if len(listed) > 1 else listed[0] if listed else BitMap()
+
+
+def _documents(segment: Segment, held: Held, term: str) -> array[int]:
+    documents = held.documents.get(term)
+    return held.documents.keep(term, segment.documents(term)) if documents is None else documents
+
+
+def _lines_with(text: str, pattern: str) -> Iterator[str]:
+    at = text.find(pattern)
+    while at >= 0:
+        start = text.rfind("\n", 0, at + 1) + 1
+        stop = text.index("\n", start)
+        yield text[start:stop]
+        at = text.find(pattern, stop)
