@@ -57,7 +57,7 @@ def flatdata_macros() -> Mapping[str, Macro]:  # type: ignore[empty-body]
 
 @hookspec
 def flatdata_change(record: Any) -> None:
-    """Called in every worker with each record of the change log, once applied; it must not write to the site."""
+    """Called in every worker with each applied record of the change log; it must not write to the site."""
 
 
 @hookspec(firstresult=True)
