@@ -215,10 +215,12 @@ class Index:
             for entry in unknown:
                 verdicts[entry] = matches(where, entry)
 
-    def _first(self, query: Query, collection: Collection, plan: Plan, ordering: Ordering) -> Result | None:
+    def _first(
+        self, query: Query, collection: Collection, plan: Plan, ordering: Ordering, more: int = 16
+    ) -> Result | None:
         """The page, where looking at a few more candidates than it holds is enough; without a total."""
         needed = query.offset + (query.limit or 0)
-        looked_at = 2 * needed + 64
+        looked_at = needed + more
         if collection.crowded:
             collection.build([*_needs(plan), *ordering.keys])
         self._words.refresh()
@@ -234,7 +236,7 @@ class Index:
                 unsure = [entry.num in undecided for entry in candidates]
         except NotBuilt:
             collection.build([*_needs(plan), *ordering.keys])
-            return self._first(query, collection, plan, ordering)
+            return self._first(query, collection, plan, ordering, more)
         found: list[Entry] = []
         for entry, is_unsure in zip(candidates, unsure, strict=True):
             if not is_unsure or matches(query.where, entry):
@@ -242,7 +244,8 @@ class Index:
                 if len(found) >= needed:
                     break
         if len(found) < needed and not whole:
-            return None
+            many = needed + 64
+            return None if more >= many else self._first(query, collection, plan, ordering, many)
         return Result(found[query.offset : needed], -1)
 
     # --- grouping -------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Everything here runs under the state's lock, and raises NotBuilt where a list is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import nsmallest
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -19,6 +20,8 @@ from flatdata.store.entry import Entry
 
 _SORTING: Final = 8
 """Putting one entry in its place by sorting takes as long as passing so many along a sorted list."""
+_PICKING: Final = 4
+"""The first of so many times as many entries are picked out faster than all are sorted."""
 _MANY_TIES: Final = 512
 """Ties of more entries are paged by the list of the next sort key instead of sorted."""
 
@@ -44,6 +47,8 @@ class Ordering:
         # Sorting what is wanted, or walking the list from the start of the page: whichever is less.
         if limit * len(lists[0]) > _SORTING * total * total:
             found = list(map(entries.__getitem__, wanted.to_array()))
+            if self.by_slug and (offset + limit) * _PICKING < total:
+                return nsmallest(offset + limit, found, key=_slug)[offset:]
             found.sort(key=_slug)
             if self.by_slug:
                 return found[offset : offset + limit]

@@ -74,11 +74,11 @@ class Measured:
         if not end:
             return []
         last = sorted(scores, reverse=descending)[end - 1]
-        head = [
-            (score, entry)
-            for score, entry in zip(scores, self.entries, strict=True)
-            if (score >= last if descending else score <= last)
-        ]
+        if descending:
+            places = [place for place, score in enumerate(scores) if score >= last]
+        else:
+            places = [place for place, score in enumerate(scores) if score <= last]
+        head = [(scores[place], self.entries[place]) for place in places]
         head.sort(key=lambda each: each[1].slug)
         for step in reversed(order):
             head.sort(key=_key_of(step), reverse=step.descending)
@@ -177,20 +177,28 @@ class _Numbers:
         """The scores with those of these words added, for each entry found."""
         own = {entry: self.part.count(entry) for entry in self.unknown}
         scale = K1 * B * self.documents / self.total if self.total else 0.0
-        norms = [K1 * (1 - B) + scale * length for length in self.lengths]
+        least = K1 * (1 - B)
+        weights, columns = [], []
         for at, counts in enumerate(self.counts):
             having = self.known[at] + sum(1 for each in own.values() if each[at])
-            weight = (K1 + 1) * math.log(1 + (self.documents - having + 0.5) / (having + 0.5))
+            weights.append((K1 + 1) * math.log(1 + (self.documents - having + 0.5) / (having + 0.5)))
             frequencies = counts.among(self.found) if counts.nums else [0] * len(entries)
             if own:
                 for place, entry in enumerate(entries):
                     if entry in own:
                         frequencies[place] = own[entry][at]
-            scores = [
-                score + weight * frequency / (frequency + norm)
-                for score, frequency, norm in zip(scores, frequencies, norms, strict=True)
-            ]
-        return scores
+            columns.append(frequencies)
+        # Most entries have every stem once.
+        all_once, once, together = 1 + least, (1,) * len(columns), sum(weights)
+        added = [together / (all_once + scale * length) for length in self.lengths]
+        for place, frequencies_here in enumerate(zip(*columns, strict=True)):
+            if frequencies_here != once:
+                norm = least + scale * self.lengths[place]
+                added[place] = sum(
+                    weight * frequency / (frequency + norm)
+                    for weight, frequency in zip(weights, frequencies_here, strict=True)
+                )
+        return [score + more for score, more in zip(scores, added, strict=True)]
 
 
 def _size_without(nums: BitMap, others: BitMap) -> int:
