@@ -428,6 +428,7 @@ def test_words_of_files_edited_while_the_catalogue_was_lost_are_found(site: Site
 
 def test_what_is_remembered_of_answers_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view_module, "_MOST_ANSWERS", 50)
+    monkeypatch.setattr(view_module, "_ANSWERS_AN_ENTRY", 1)
     site.commit(*(Put(f"c/e{number}", {"t": f"word{number} noir"}) for number in range(40)))
     site.catch_up()
     for number in range(200):

@@ -23,7 +23,12 @@ _SHORTEST: Final = 3
 _SIGNS: Final = (LONG, SHARED)
 """What stands in terms where others have a word."""
 _MOST_ANSWERS: Final = 200_000
-"""Entries or words in all the answers of a kind that are remembered."""
+"""Entries or words in all the answers of a kind that are remembered, at least."""
+_ANSWERS_AN_ENTRY: Final = 4
+"""Of answers that are sets, so many times as many entries as there are: words that are in a third of all entries
+must not drive each other out."""
+_REPEATED: Final = 8
+"""An entry that has a word more than once weighs as much as so many in a set."""
 
 _Answer = TypeVar("_Answer", BitMap, list[str], "array[int]", dict[int, int], "Counts")
 
@@ -37,7 +42,7 @@ class Counts:
         self._often = BitMap()
 
     def __len__(self) -> int:
-        return len(self.nums)
+        return len(self.nums) + _REPEATED * len(self._repeated)
 
     def among(self, found: BitMap) -> list[int]:
         """How often it occurs in each entry of `found`, in the order of their numbers."""
@@ -59,9 +64,14 @@ class Counts:
 
 
 class _Answers(Generic[_Answer]):
-    """Answers to what was asked before; all are forgotten when there are too many."""
+    """Answers to what was asked before; all are forgotten when there are too many.
 
-    def __init__(self) -> None:
+    Args:
+        most: how much may be remembered, if that is more than for every kind.
+    """
+
+    def __init__(self, most: int = 0) -> None:
+        self._most = most
         self._held: dict[Hashable, _Answer] = {}
         self._weight = 0
 
@@ -70,7 +80,7 @@ class _Answers(Generic[_Answer]):
 
     def keep(self, key: Hashable, answer: _Answer) -> _Answer:
         self._weight += len(answer) + 1
-        if self._weight > _MOST_ANSWERS:
+        if self._weight > max(_MOST_ANSWERS, self._most):
             self._held.clear()
             self._weight = 0
         self._held[key] = answer
@@ -88,7 +98,7 @@ class Held:
     def __init__(self, segment: Segment, entries: Mapping[str, Entry]) -> None:
         self.nums = array("q", (_num(entries.get(slug)) for slug in segment.slugs()))
         self.complete = min(self.nums, default=0) >= 0
-        self.documents: _Answers[array[int]] = _Answers()
+        self.documents: _Answers[array[int]] = _Answers(_ANSWERS_AN_ENTRY * len(self.nums))
         self.repeated: _Answers[dict[int, int]] = _Answers()
         lexicon = segment.lexicon()
         self.lexicon = "\n" + "\n".join(lexicon) + "\n"
@@ -111,10 +121,11 @@ class View:
     def __init__(self, index: WhooshIndex, segments: list[tuple[Segment, Held]]) -> None:
         self._index = index
         self._segments = segments
-        self.postings: _Answers[BitMap] = _Answers()
-        self.stems: _Answers[BitMap] = _Answers()
+        most = _ANSWERS_AN_ENTRY * sum(len(held.nums) for _, held in segments)
+        self.postings: _Answers[BitMap] = _Answers(most)
+        self.stems: _Answers[BitMap] = _Answers(most)
         self.holding: _Answers[list[str]] = _Answers()
-        self._counts: _Answers[Counts] = _Answers()
+        self._counts: _Answers[Counts] = _Answers(2 * most)
 
     @classmethod
     def open(
