@@ -25,8 +25,8 @@ _SIGNS: Final = (LONG, SHARED)
 _MOST_ANSWERS: Final = 200_000
 """Entries or words in all the answers of a kind that are remembered, at least."""
 _ANSWERS_AN_ENTRY: Final = 4
-"""Of answers that are sets, so many times as many entries as there are: words that are in a third of all entries
-must not drive each other out."""
+"""Of answers that are sets, so many times as many entries as there are: words that are in a third of
+all entries must not drive each other out."""
 _REPEATED: Final = 8
 """An entry that has a word more than once weighs as much as so many in a set."""
 
