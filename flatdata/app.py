@@ -19,6 +19,7 @@ import msgspec
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
+from flatdata.application import Application
 from flatdata.dialects.appenate import create_blueprint as appenate
 from flatdata.dialects.bubble import create_blueprint as bubble
 from flatdata.dialects.flextype import create_blueprint as flextype
@@ -45,18 +46,9 @@ _LATER: Final = (
 _LATER_SECONDS: Final = 60.0
 
 
-class Application(Flask):
-    """Flask for views and hooks that are plain functions, as all of ours are."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """The function itself: Flask looks into each at each request, whether it is a coroutine."""
-        return func
-
-
 def create_app(site: Site, log: Callable[[bytes], None] | None = None) -> Flask:
     """The application over an open site, writing its access log to `log`. The caller closes the site."""
-    app = Application("flatdata", static_folder=None)
-    app.url_map.merge_slashes = False
+    app = Application("flatdata")
     app.config["MAX_CONTENT_LENGTH"] = site.settings.max_body_bytes
     app.extensions["flatdata"] = site
     app.add_url_rule("/health", "health", lambda: _health(site))

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Request, Response
@@ -262,6 +262,15 @@ def _refusal(problem: Problem, detail: str = "") -> Response:
     return Answer(problem.body(detail), problem.status, content_type=JSON_TYPE)
 
 
+def _refused(error: Refused) -> Response:
+    return _refusal(error.problem, error.detail)
+
+
+def _not_possible(error: Exception) -> Response:
+    """What the store refuses."""
+    return _refusal(next(PROBLEM_OF[kind] for kind in type(error).__mro__ if kind in PROBLEM_OF))
+
+
 def _http_error(error: HTTPException) -> Response:
     """What Flask itself refuses: a body that is too large, a host name that is none."""
     return _refusal(TOO_LARGE if error.code == TOO_LARGE.status else BAD_REQUEST)
@@ -293,24 +302,27 @@ def cors_headers(settings: CorsSettings) -> list[tuple[str, str]]:
 
 def create_blueprint(site: Site) -> Blueprint:
     """The Flextype dialect of a site: `/api/entries` and what belongs to it."""
-    api = EntriesApi(site)
-    blueprint = Blueprint("flextype", __name__)
-    _add_route(blueprint, ENTRIES, "entries", api.entries)
-    _add_route(blueprint, COPY, "copy", api.copy)
-    _add_route(blueprint, f"{ENTRIES}/<flextype_rest:rest>", "elsewhere", api.elsewhere)
-    blueprint.register_error_handler(Refused, lambda error: _refusal(error.problem, error.detail))
-    for kind, problem in PROBLEM_OF.items():
-        blueprint.register_error_handler(kind, lambda error, answer=problem: _refusal(answer))
-    blueprint.register_error_handler(HTTPException, _http_error)
-    blueprint.register_error_handler(Exception, _unexpected)
     headers = [*cors_headers(site.settings.flextype.cors), ("Cache-Control", "no-store")]
 
-    @blueprint.after_request
-    def dress(response: Response) -> Response:
-        if isinstance(response, Answer):
-            response.fixed = headers
-        return response
+    def dressed(answering: Callable[..., Response]) -> Callable[..., Response]:
+        def answer(*given: Any, **named: Any) -> Response:
+            response = answering(*given, **named)
+            if isinstance(response, Answer):
+                response.fixed = headers
+            return response
 
+        return answer
+
+    api = EntriesApi(site)
+    blueprint = Blueprint("flextype", __name__)
+    _add_route(blueprint, ENTRIES, "entries", dressed(api.entries))
+    _add_route(blueprint, COPY, "copy", dressed(api.copy))
+    _add_route(blueprint, f"{ENTRIES}/<flextype_rest:rest>", "elsewhere", dressed(api.elsewhere))
+    blueprint.register_error_handler(Refused, dressed(_refused))
+    for kind in PROBLEM_OF:
+        blueprint.register_error_handler(kind, dressed(_not_possible))
+    blueprint.register_error_handler(HTTPException, dressed(_http_error))
+    blueprint.register_error_handler(Exception, dressed(_unexpected))
     return blueprint
 
 
