@@ -29,6 +29,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from flatdata.access.tokens import Tokens
 from flatdata.app import create_app
 from flatdata.index import keeper as keeper_module
+from flatdata.index import words as words_module
+from flatdata.index import words_writer as writer_module
 from flatdata.index.keeper import Keeper
 from flatdata.settings import load_settings
 from flatdata.site import Site
@@ -173,6 +175,29 @@ def serve() -> Iterator[Callable[..., Server]]:
     yield start
     for close in reversed(closers):
         close()
+
+
+@pytest.fixture
+def serve_with_words(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Path], Server]:
+    """The same, once the index of words has all that is in the site."""
+    monkeypatch.setattr(words_module, "_REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(writer_module, "_COMMIT_SECONDS", 0.01)
+
+    def start(root: Path) -> Server:
+        server = serve(root)
+        eventually(lambda: _has_words(server))
+        return server
+
+    return start
+
+
+def _has_words(server: Server) -> bool:
+    assert server.site is not None
+    words = server.site.index._words
+    words.refresh()
+    return words._view is not None and not words.behind
 
 
 @pytest.fixture

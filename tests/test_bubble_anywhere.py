@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from bubble_http import Bubble, admin, put_manifest, put_row
 from bubble_samples import catalogue, source
-from conftest import Server, eventually
+from conftest import Server
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_words import Site
@@ -66,24 +66,13 @@ PLAIN = 60
 
 
 @pytest.fixture
-def api(site_dir: Path, serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> Bubble:
-    monkeypatch.setattr(words_module, "_REFRESH_SECONDS", 0.0)
-    monkeypatch.setattr(writer_module, "_COMMIT_SECONDS", 0.01)
+def api(site_dir: Path, serve_with_words: Callable[[Path], Server]) -> Bubble:
     put_manifest(site_dir, "homes", HOMES)
     for name, columns in (WITH_NOIR | WITHOUT).items():
         put_row(site_dir, f"homes/{name.replace(' ', '-')}", **columns)
     for number in range(PLAIN):
         put_row(site_dir, f"homes/plain-{number}", Place={"address": f"rue {number}"})
-    server = serve(site_dir)
-    eventually(lambda: _has_words(server))
-    return admin(server)
-
-
-def _has_words(server: Server) -> bool:
-    assert server.site is not None
-    words = server.site.index._words
-    words.refresh()
-    return words._view is not None and not words.behind
+    return admin(serve_with_words(site_dir))
 
 
 def names(rows: dict[str, dict[str, Any]]) -> set[str]:

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 from bubble_http import Bubble, admin, put_manifest, put_row
-from conftest import Server, eventually
+from conftest import Server
 
 from flatdata.index import index as index_module
-from flatdata.index import words as words_module
-from flatdata.index import words_writer as writer_module
 from flatdata.query.evaluate import matches
 from flatdata.query.tree import Node
 from flatdata.store.entry import Entry
@@ -41,24 +39,13 @@ PLAIN = 60
 
 
 @pytest.fixture
-def api(site_dir: Path, serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> Bubble:
-    monkeypatch.setattr(words_module, "_REFRESH_SECONDS", 0.0)
-    monkeypatch.setattr(writer_module, "_COMMIT_SECONDS", 0.01)
+def api(site_dir: Path, serve_with_words: Callable[[Path], Server]) -> Bubble:
     put_manifest(site_dir, "notes", NOTES)
     for name, columns in ROWS.items():
         put_row(site_dir, f"notes/{name}", **columns)
     for number in range(PLAIN):
         put_row(site_dir, f"notes/plain-{number}", Name="film noir" if number % 2 else "comedy")
-    server = serve(site_dir)
-    eventually(lambda: _has_words(server))
-    return admin(server)
-
-
-def _has_words(server: Server) -> bool:
-    assert server.site is not None
-    words = server.site.index._words
-    words.refresh()
-    return words._view is not None and not words.behind
+    return admin(serve_with_words(site_dir))
 
 
 def things() -> set[str]:

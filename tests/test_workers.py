@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import psutil
+import pytest
 import requests
 from conftest import Server, eventually, write
 
@@ -277,3 +278,16 @@ def test_sigterm_ends_the_server_cleanly(site_dir: Path, serve_process: Callable
     assert status["phase"] == "stopped"
     again = serve_process(site_dir, tokens=server.tokens)
     assert _number(again, "films/a") == 1
+
+
+def test_the_allocator_of_workers_and_keeper_is_set_up_unless_the_user_did_so(
+    site_dir: Path, serve_process: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
+    server = serve_process(site_dir)
+    running = [*_workers(server), *eventually(lambda: _keepers(server))]
+    assert len(running) >= 2
+    for process in running:
+        told = process.environ()
+        assert (told["MALLOC_ARENA_MAX"], told["MALLOC_TRIM_THRESHOLD_"]) == ("2", "1000000")
