@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pyroaring import BitMap
 
 from flatdata.index import blocks
 from flatdata.index.blocks import Blocks, Item
@@ -36,18 +37,23 @@ def _check(order: Blocks, expected: list[tuple[int, str, int]]) -> None:
     for start in range(0, len(nums) + 1, 3):
         for stop in (start, start + 1, start + 7, len(nums)):
             assert order.nums(start, stop).tolist() == nums[start:stop]
+            for wanted in (BitMap(nums[::3]), BitMap(nums[:2]), BitMap(num + 7 for num in nums)):
+                among = order.among(wanted, start, stop, lambda num: num // 100)
+                assert among == [num for num in nums[start:stop] if num in wanted]
 
 
 @settings(max_examples=150, deadline=None)
-@given(PAIRS, PAIRS, st.sampled_from([1, 2, 4, 8]))
-@example([(1, number) for number in range(30)], [(1, number) for number in range(30)], 2)
-@example([(0, 1)], [(0, 1), (3, 1), (3, 1)], 1)
+@given(PAIRS, PAIRS, st.sampled_from([1, 2, 4, 8]), st.sampled_from([0, 3]))
+@example([(1, number) for number in range(30)], [(1, number) for number in range(30)], 2, 0)
+@example([(0, 1)], [(0, 1), (3, 1), (3, 1)], 1, 0)
 def test_it_is_the_sorted_list_of_what_is_in_it(
-    first: list[tuple[int, int]], changes: list[tuple[int, int]], length: int
+    first: list[tuple[int, int]], changes: list[tuple[int, int]], length: int, short: int
 ) -> None:
-    held = sorted({(key, _slug(number), key * 100 + number) for key, number in first})
+    held = sorted({(key, _slug(number), key * 100 + 50 - number) for key, number in first})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "_LENGTH", length)
+        patch.setattr(blocks, "_SHORT", short)
+        patch.setattr(blocks, "_FEW", 3)
         order = Blocks(
             [key for key, _, _ in held],
             [slug for _, slug, _ in held],
@@ -55,7 +61,7 @@ def test_it_is_the_sorted_list_of_what_is_in_it(
         )
         _check(order, held)
         for key, number in changes:
-            each = (key, _slug(number), key * 100 + number)
+            each = (key, _slug(number), key * 100 + 50 - number)
             if each in held:
                 held.remove(each)
                 order.remove(key, each[1])

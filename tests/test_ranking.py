@@ -13,16 +13,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pyroaring import BitMap
 from test_words import COLLECTIONS, RECORDS, STEPS, Site, field, take
 
 from flatdata.index import index as index_module
+from flatdata.index import ranking
 from flatdata.index import words as words_module
 from flatdata.index import words_writer as writer_module
 from flatdata.index.terms import analyse
+from flatdata.index.words_view import Counts, places_of
 from flatdata.query.bubble_words import IN_TEXTS, word_place, word_search
 from flatdata.query.evaluate import matches
 from flatdata.query.tree import EVERYTHING, AnyOf, Condition, Node, Query, Relevance, Scope, Sought
-from flatdata.store.changes import Put
+from flatdata.store.changes import Delete, Put
 from flatdata.store.entry import Entry
 
 LONG = "x" * 58 + "ational"
@@ -116,7 +119,7 @@ def check(site: Site, asked: Asked, everything: bool) -> None:
             assert [entry.slug for entry in site.index.search(page).entries] == found[1:3]
 
 
-@pytest.mark.parametrize("small", [0, 48])
+@pytest.mark.parametrize(("small", "soon"), [(0, 2_000), (0, 1), (48, 2_000)])
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(RECORDS, max_size=8),
@@ -135,10 +138,11 @@ def check(site: Site, asked: Asked, everything: bool) -> None:
     [([(["noir", "film"], ["t", "u"])], True)],
 )
 def test_relevance_is_bm25_through_changes(
-    small: int, records: list[dict[str, Any]], steps: list[Any], queries: list[tuple[Asked, bool]]
+    small: int, soon: int, records: list[dict[str, Any]], steps: list[Any], queries: list[tuple[Asked, bool]]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_module, "SMALL", small)
+        patch.setattr(ranking, "_SOON", soon)
         site = Site(Path(tempfile.mkdtemp()))
         try:
             if records:
@@ -208,3 +212,77 @@ def test_a_stem_counts_in_all_its_forms_and_fields_together(site: Site) -> None:
     query = Query(Scope("c"), where(relevance.sought), relevance=relevance)
     found = [int(entry.name[1:]) % 4 for entry in site.index.search(query).entries]
     assert found == [3] * 15 + [2] * 15 + [1] * 15 + [0] * 15
+
+
+WORDS_OF_A_STEM = st.lists(
+    st.dictionaries(st.integers(0, 12), st.sampled_from([1, 1, 1, 2, 3, 70])), min_size=1, max_size=4
+)
+
+
+@given(WORDS_OF_A_STEM, st.sets(st.integers(0, 14)))
+@example([{1: 1, 2: 2}, {1: 1, 2: 1, 3: 2}, {2: 2}], {1, 2, 3, 4})
+def test_frequencies_of_a_stem_are_those_of_its_words_together(
+    words: list[dict[int, int]], asked: set[int]
+) -> None:
+    counts = Counts()
+    for word in words:
+        repeated = {count: BitMap([num for num in word if word[num] == count]) for count in word.values()}
+        repeated.pop(1, None)
+        counts = counts.with_word(Counts(BitMap(word), repeated))
+    expected = {num: sum(word.get(num, 0) for word in words) for num in asked}
+    found = BitMap(asked)
+    assert counts.frequencies(found, places_of(found)) == [expected[num] for num in found]
+    assert set(counts.unlike_once(found)) == {num for num, count in expected.items() if count != 1}
+    assert set(counts.nums) == {num for word in words for num in word}
+
+
+class Counting(dict[int, Entry]):
+    """Entries by number, counting how many are asked for."""
+
+    asked = 0
+
+    def __getitem__(self, num: int) -> Entry:
+        self.asked += 1
+        return super().__getitem__(num)
+
+
+def test_of_what_is_found_only_the_best_are_fetched(site: Site) -> None:
+    texts = {f"c/e{number:03d}": "noir " + "long " * (number % 97) for number in range(300)}
+    site.commit(*(Put(slug, {"t": text}) for slug, text in texts.items()))
+    site.catch_up()
+    relevance = Relevance(sought([(["noir"], ["t"])]))
+    query = Query(Scope("c"), where(relevance.sought), limit=7, relevance=relevance)
+    expected = [f"c/e{number:03d}" for number in (0, 97, 194, 291, 1, 98, 195)]
+    assert [entry.slug for entry in site.index.search(query).entries] == expected
+    collection = site.index._collection("c")
+    collection.entries = Counting(collection.entries)
+    result = site.index.search(query)
+    assert [entry.slug for entry in result.entries] == expected
+    assert result.total == 300
+    assert collection.entries.asked < 12
+
+
+@pytest.mark.parametrize("soon", [0, 2_000])
+def test_a_page_is_of_the_moment_at_which_its_entries_were_found(
+    site: Site, monkeypatch: pytest.MonkeyPatch, soon: int
+) -> None:
+    monkeypatch.setattr(ranking, "_SOON", soon)
+    site.commit(*(Put(f"c/e{number:02d}", {"t": "noir " + "long " * (number // 2)}) for number in range(60)))
+    site.catch_up()
+    ranked = index_module._ranked
+
+    def changing(*args: Any) -> index_module.Result:
+        # One takes over the number of the entry that goes.
+        new = [Put(f"c/e{number}", {"t": "noir"}) for number in (97, 98, 99)]
+        site.commit(Delete("c/e00"), Put("c/e01", {"t": "film"}), *new)
+        return ranked(*args)
+
+    monkeypatch.setattr(index_module, "_ranked", changing)
+    query = Query(Scope("c"), EVERYTHING, limit=3, relevance=Relevance(sought([(["noir"], ["t"])])))
+    result = site.index.search(query)
+    assert [(entry.slug, entry.fields["t"]) for entry in result.entries] == [
+        ("c/e00", "noir "),
+        ("c/e01", "noir "),
+        ("c/e02", "noir long "),
+    ]
+    assert result.total == 60

@@ -28,7 +28,7 @@ from flatdata.query import php
 from flatdata.query.bubble_words import IN_TEXT, IN_TEXTS, word_search
 from flatdata.query.evaluate import matches
 from flatdata.query.sift import parse_where
-from flatdata.query.tree import ABSENT, Condition, Field, Node, Not, Query, Scope
+from flatdata.query.tree import ABSENT, AnyOf, Condition, Field, Node, Not, Query, Scope
 from flatdata.store.changes import Change, Copy, Delete, DeleteTree, Move, Put
 from flatdata.store.codec import dump_entry
 from flatdata.store.entry import Entry, encode_json
@@ -440,6 +440,25 @@ def test_what_is_remembered_of_answers_is_bounded(site: Site, monkeypatch: pytes
     assert view is not None
     for answers in (view.holding, view.postings, view.stems):
         assert len(answers._held) <= 50
+
+
+def test_a_word_in_one_of_several_fields_is_one_remembered_set(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.commit(*(Put(f"c/e{number}", {"tu"[number % 2]: "noir", "v": "film"}) for number in range(6)))
+    site.catch_up()
+    somewhere = AnyOf((has_words("noir"), has_words("noir", "u"), has_words("noir", "v")))
+    assert len(site.find(somewhere)) == 6
+    with monkeypatch.context() as patch:
+        # Neither field by field, nor put together once more.
+        patch.delattr("flatdata.index.words.Words.with_stems")
+        patch.delattr("flatdata.index.words_view.View._posting")
+        assert len(site.find(somewhere)) == 6
+    site.commit(Put("c/e7", {"v": "noir"}), Put("c/e0", {"t": "film"}))
+    assert site.find(somewhere) == ["c/e1", "c/e2", "c/e3", "c/e4", "c/e5", "c/e7"]
+    site.commit(Put("c/e8", {"t": "noir"}), Put("c/e9", {"2024": {"t": "noir"}}))
+    site.catch_up()
+    assert site.find(somewhere) == ["c/e1", "c/e2", "c/e3", "c/e4", "c/e5", "c/e7", "c/e8"]
 
 
 def test_marks_of_changes_do_not_pile_up_without_an_index(site: Site) -> None:

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from itertools import accumulate
+from collections.abc import Callable
+from itertools import accumulate, islice
+from operator import eq
 from typing import Any, Final, NamedTuple
+
+from pyroaring import BitMap
 
 _LENGTH: Final = 512
 """Entries of a block when it is made. One of twice as many is cut in two, one of a quarter joins the next."""
+_SHORT: Final = 96
+"""At so many places looking at each is quicker than asking for the set of the block."""
+_FEW: Final = 32
+"""So many entries of a block are put in order faster than they are looked for among all of it."""
 
 
 class Item(NamedTuple):
@@ -35,6 +43,7 @@ class Blocks:
         self._keys = [keys[start:stop] for start, stop in cuts]
         self._slugs = [slugs[start:stop] for start, stop in cuts]
         self._nums = [nums[start:stop] for start, stop in cuts]
+        self._sets: list[BitMap | None] = [None] * len(cuts)
         self._last_keys = [block[-1] for block in self._keys if block]
         self._last_slugs = [block[-1] for block in self._slugs if block]
         self._starts: list[int] | None = None
@@ -69,6 +78,8 @@ class Blocks:
         keys.insert(at, key)
         self._slugs[block].insert(at, slug)
         self._nums[block].insert(at, num)
+        if (held := self._sets[block]) is not None:
+            held.add(num)
         self._starts = None
         if len(keys) >= 2 * _LENGTH:
             self._cut(block)
@@ -82,7 +93,9 @@ class Blocks:
         keys = self._keys[block]
         del keys[at]
         del self._slugs[block][at]
-        del self._nums[block][at]
+        num = self._nums[block].pop(at)
+        if (held := self._sets[block]) is not None:
+            held.discard(num)
         self._starts = None
         if len(keys) <= _LENGTH // 4 and len(self._keys) > 1:
             self._join(min(block, len(self._keys) - 2))
@@ -102,6 +115,7 @@ class Blocks:
             whole: Any = side[block]
             middle = len(whole) // 2
             side[block : block + 1] = [whole[:middle], whole[middle:]]
+        self._sets[block : block + 1] = [None, None]
         self._last_keys[block : block + 1] = [self._keys[block][-1], self._keys[block + 1][-1]]
         self._last_slugs[block : block + 1] = [self._slugs[block][-1], self._slugs[block + 1][-1]]
 
@@ -110,6 +124,7 @@ class Blocks:
         for side in (self._keys, self._slugs, self._nums):
             both: Any = side[block : block + 2]
             side[block : block + 2] = [both[0] + both[1]]
+        self._sets[block : block + 2] = [None]
         del self._last_keys[block + 1], self._last_slugs[block + 1]
         self._note_last(block)
         if len(self._keys[block]) >= 2 * _LENGTH:
@@ -151,6 +166,43 @@ class Blocks:
         """The key and slug of the entry at a place."""
         block, at = self._at(place)
         return Item(self._keys[block][at], self._slugs[block][at])
+
+    def among(self, wanted: BitMap, start: int, stop: int, key_of: Callable[[int], Any]) -> list[int]:
+        """Those of `wanted` at the places [start, stop), in their order; `key_of` gives the key of each.
+
+        Looking at 512 places takes 50 µs, asking which of `wanted` are in a block 1 µs: most often few are.
+        """
+        begins = self._begins()
+        block = bisect_right(begins, start) - 1
+        found: list[int] = []
+        while block < len(self._nums) and (begin := begins[block]) < stop:
+            low, high = max(0, start - begin), min(len(self._nums[block]), stop - begin)
+            found += self._among(block, wanted, low, high, key_of)
+            block += 1
+        return found
+
+    def _among(
+        self, block: int, wanted: BitMap, low: int, high: int, key_of: Callable[[int], Any]
+    ) -> list[int]:
+        """The same at places of one block."""
+        nums = self._nums[block]
+        whole = high - low == len(nums)
+        if not whole:
+            nums = nums[low:high]
+        if high - low <= _SHORT:
+            return list(filter(wanted.__contains__, nums))
+        held = self._sets[block]
+        if held is None:
+            held = self._sets[block] = BitMap(self._nums[block])
+        hits = (held & wanted).to_array().tolist()
+        if len(hits) < 2 and (whole or not hits):
+            return hits
+        if whole and len(hits) <= _FEW:
+            hits.sort(key=key_of)
+            keys = list(map(key_of, hits))
+            if not any(map(eq, keys, islice(keys, 1, None))):
+                return hits
+        return list(filter(set(hits).__contains__, nums))
 
     def nums(self, start: int, stop: int) -> array[int]:
         """The entries at the places [start, stop)."""

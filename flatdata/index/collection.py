@@ -1,7 +1,8 @@
 """The index of one collection: its members, and the structures over them that queries have asked for.
 
-Structures are built when first needed, outside the lock, from a snapshot of the members; what changes
-meanwhile is kept in a journal and replayed on the finished structure before it is used.
+Structures are built when first needed, outside the lock, from a snapshot of the members. What changes is
+kept in a journal, and a structure takes it over when it is asked for: what changed while it was built, and
+what changes later.
 """
 
 from __future__ import annotations

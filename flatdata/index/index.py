@@ -1,7 +1,8 @@
 """The index: answers queries over the entries in memory.
 
 Every entry has a number in this process. Collections get their structures when a query first needs them;
-each change of an entry brings them up to date before anybody can ask again.
+these take over what changed since when a query asks for them again, so a write costs the same whatever was
+asked before, and answers are of the moment.
 
 A query plans under the state's lock, which takes microseconds; entries that the structures cannot decide
 are handed to the evaluator afterwards, without the lock: they are immutable, so a slow query holds up nobody.
@@ -171,12 +172,15 @@ class Index:
         self, query: Query, relevance: Relevance, collection: Collection, plan: Plan
     ) -> Result:
         ranking = Ranking(relevance)
+        first = None if query.limit is None else query.offset + query.limit
         measured = self._with_wanted(
             query.where,
             collection,
             plan,
             ranking.needs(),
-            lambda wanted: ranking.measure(collection, self._words, wanted),
+            lambda wanted: ranking.measure(collection, self._words, wanted).hold(
+                first, descending=relevance.descending
+            ),
         )
         return _ranked(query, relevance, measured)
 
@@ -305,7 +309,7 @@ def _needs(plan: Plan) -> list[Key]:
 
 def _ranked(query: Query, relevance: Relevance, measured: Measured) -> Result:
     page = measured.page(query.order, query.offset, query.limit, descending=relevance.descending)
-    return Result(page, len(measured.entries))
+    return Result(page, len(measured))
 
 
 def _page(query: Query, ordering: Ordering, wanted: BitMap) -> Result:

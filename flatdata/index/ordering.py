@@ -18,7 +18,7 @@ from flatdata.index.structures import SortedList
 from flatdata.query.tree import OrderBy
 from flatdata.store.entry import Entry
 
-_SORTING: Final = 8
+_SORTING: Final = 32
 """Putting one entry in its place by sorting takes as long as passing so many along a sorted list."""
 _PICKING: Final = 4
 """The first of so many times as many entries are picked out faster than all are sorted."""

@@ -207,14 +207,16 @@ class _Containing(Plan):
 
 
 class _Words(Plan):
-    __slots__ = ("_exact", "_key", "_odd", "_path", "_stems")
+    __slots__ = ("_exact", "_key", "_stems", "odd", "path", "stem")
 
     def __init__(self, hint: Words, field: Field) -> None:
-        self._path = path_below(field.path, hint.key)
+        self.path = path_below(field.path, hint.key)
         self._stems = hint.stems
         self._exact = hint.exact
+        self.stem = hint.stems[0] if hint.exact and len(hint.stems) == 1 else None
+        """The only one, if having it is the same as matching."""
         self._key = None if hint.odd is None else (field, hint.odd.index, hint.odd.keys)
-        self._odd = _NONE
+        self.odd = _NONE
 
     def keys(self, into: list[Key]) -> None:
         if self._key is not None:
@@ -222,18 +224,18 @@ class _Words(Plan):
 
     def bind(self, collection: Collection) -> None:
         if self._key is not None:
-            self._odd = collection.postings(self._key[:2]).find(self._key[2])
+            self.odd = collection.postings(self._key[:2]).find(self._key[2])
 
     def cost(self, members: int) -> int:
         return members + 1
 
     def resolve(self, words: WordIndex, within: BitMap) -> Sets:
-        found = words.with_stems(self._path, self._stems)
+        found = words.with_stems(self.path, self._stems)
         if found is None:
             return Sets(_NONE, within)
         sure, possible = found
-        if self._odd:
-            sure, possible = sure - self._odd, possible | self._odd
+        if self.odd:
+            sure, possible = sure - self.odd, possible | self.odd
         if not self._exact:
             return Sets(_NONE, possible & within)
         return _sets(sure & within, True) if sure is possible else Sets(sure & within, possible & within)
@@ -311,6 +313,11 @@ class _All(_Parts):
 class _Any(_Parts):
     __slots__ = ()
 
+    @property
+    def parts(self) -> list[Plan]:
+        """Those of which one is enough."""
+        return self._parts
+
     def cost(self, members: int) -> int:
         return sum([part.cost(members) for part in self._parts])
 
@@ -324,14 +331,48 @@ class _Any(_Parts):
         return Sets(BitMap.union(*[sets.sure for sets in found]), possible)
 
 
+class _Anywhere(_Any):
+    """One stem at one of several paths: the usual case of it is one set, which the word index remembers."""
+
+    __slots__ = ("_paths", "_stem")
+
+    def __init__(self, parts: list[_Words], stem: str) -> None:
+        super().__init__([*parts])
+        self._paths = tuple(part.path for part in parts)
+        self._stem = stem
+
+    def resolve(self, words: WordIndex, within: BitMap) -> Sets:
+        found = None
+        if not any(part.odd for part in self._parts if isinstance(part, _Words)):
+            found = words.with_stem_anywhere(self._paths, self._stem)
+        if found is None:
+            return super().resolve(words, within)
+        sure, possible = found
+        return _sets(sure & within, True) if sure is possible else Sets(sure & within, possible & within)
+
+
+def _any_of(parts: list[Plan]) -> Plan:
+    flat = [inner for part in parts for inner in (part.parts if isinstance(part, _Any) else (part,))]
+    words = [part for part in flat if isinstance(part, _Words) and part.stem is not None]
+    stem = words[0].stem if len(words) > 1 else None
+    if stem is not None and all(part.stem == stem for part in words):
+        others = [part for part in flat if not isinstance(part, _Words) or part.stem is None]
+        flat = [*others, _Anywhere(words, stem)]
+    return flat[0] if len(flat) == 1 else _Any(flat)
+
+
+def _all_of(parts: list[Plan]) -> Plan:
+    return parts[0] if len(parts) == 1 else _All(parts)
+
+
 def compile_tree(node: Node) -> Plan:
     """The plan of a tree, with every hint worked out."""
     if isinstance(node, Condition):
         return _compile_hint(node.operator.hint(node.operand), node.field)
     if isinstance(node, All):
-        return _All([compile_tree(part) for part in node.parts])
+        return _all_of([compile_tree(part) for part in node.parts])
     if isinstance(node, AnyOf):
-        return _Any([compile_tree(part) for part in node.parts])
+        return _any_of([compile_tree(part) for part in node.parts])
     return _Not(compile_tree(node.part))
 
 
@@ -348,8 +389,8 @@ def _compile_words(hint: Containing | Words, field: Field) -> Plan:
 _COMPILERS: Final[Mapping[type, Callable[[Any, Field], Plan]]] = {
     Keyed: _Keyed,
     Ranged: _Ranged,
-    AnyHint: lambda hint, field: _Any([_compile_hint(part, field) for part in hint.hints]),
-    AllHints: lambda hint, field: _All([_compile_hint(part, field) for part in hint.hints]),
+    AnyHint: lambda hint, field: _any_of([_compile_hint(part, field) for part in hint.hints]),
+    AllHints: lambda hint, field: _all_of([_compile_hint(part, field) for part in hint.hints]),
     NoHint: lambda hint, field: _Not(_compile_hint(hint.hint, field)),
     Everything: lambda hint, field: _Everything(hint.exact),
     Nothing: lambda hint, field: _Nothing(),

@@ -9,17 +9,18 @@ itself, so that scores do not depend on how far the index got.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any, Final
+from operator import add, attrgetter
+from typing import Any, Final, Self
 
 from pyroaring import BitMap
 
 from flatdata.index.collection import Collection, Key
 from flatdata.index.terms import analyse, path_below
 from flatdata.index.words import Words
-from flatdata.index.words_view import Counts
+from flatdata.index.words_view import Counts, places_of
 from flatdata.query.tree import Field, OrderBy, Relevance, SizeIndex, Sought
 from flatdata.store.entry import Entry
 
@@ -32,6 +33,9 @@ LONGEST_STEM: Final = 40
 
 Stemming takes at most 22 characters off a word.
 """
+
+_SOON: Final = 2_000
+"""So many entries are scored in half a millisecond, for which others may wait."""
 
 _CHARACTERS: Final = SizeIndex("characters", lambda value: value if isinstance(value, int) else 0)
 
@@ -48,50 +52,101 @@ class Ranking:
 
     def measure(self, collection: Collection, words: Words, found: BitMap) -> Measured:
         """What the scores of `found` are made of. Under the state's lock. Raises NotBuilt."""
-        entries = list(map(collection.entries.__getitem__, found.to_array()))
-        return Measured(entries, [part.measure(collection, words, found) for part in self._parts])
+        parts = [part.measure(collection, words, found) for part in self._parts]
+        return Measured(found, collection.entries, parts)
 
     def count(self, members: Sequence[Entry], found: list[Entry]) -> Measured:
         """The same by reading all of a collection's `members`."""
-        return Measured(found, [part.count_all(members, found) for part in self._parts])
+        # Entries that were gathered one by one may have had the same number one after the other.
+        places = BitMap(range(len(found)))
+        return Measured(places, found, [part.count_all(members, found) for part in self._parts])
 
 
-@dataclass(frozen=True, slots=True)
 class Measured:
-    """Entries, and what their scores are made of; it needs no lock."""
+    """Entries, and what their scores are made of.
 
-    entries: list[Entry]
-    parts: list[_Numbers]
+    Args:
+        found: a number for each entry. Not changed.
+        entries: by such numbers; others may be among them.
+        parts: of what each score is the sum.
+    """
+
+    def __init__(
+        self, found: BitMap, entries: Mapping[int, Entry] | Sequence[Entry], parts: Sequence[_Numbers]
+    ) -> None:
+        self._found = found
+        self._entries = entries
+        self._parts = parts
+        self._picked: tuple[list[float], list[Entry]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def hold(self, count: int | None, *, descending: bool) -> Self:
+        """Keep what is needed as it is now, for a page of the first `count` that is made without the lock."""
+        self._found = BitMap(self._found)
+        if len(self._found) <= _SOON and not any(part.unknown for part in self._parts):
+            # Of 550 entries only the best are fetched, which spares a seventh of the request: entries, and
+            # the numbers in the dict, are spread over the memory.
+            self._picked = self._pick(count, descending)
+        else:
+            nums = self._found.to_array()
+            self._entries = dict(zip(nums, map(self._entries.__getitem__, nums), strict=True))
+        return self
 
     def page(
         self, order: Sequence[OrderBy], offset: int, limit: int | None, *, descending: bool
     ) -> list[Entry]:
         """A page in the order of scores; equal ones by `order`, then by slug."""
-        scores = [0.0] * len(self.entries)
-        for part in self.parts:
-            scores = part.added_to(scores, self.entries)
-        end = len(scores) if limit is None else min(len(scores), offset + limit)
-        if not end:
-            return []
-        last = sorted(scores, reverse=descending)[end - 1]
+        end = len(self) if limit is None else min(len(self), offset + limit)
+        scores, entries = self._picked or self._pick(end, descending)
+        begin = 0
+        for stop in range(1, len(scores) + 1):
+            if stop == len(scores) or scores[stop] != scores[begin]:
+                if stop - begin > 1 and stop > offset:
+                    entries[begin:stop] = _in_order(entries[begin:stop], order)
+                begin = stop
+        return entries[offset:end]
+
+    def _pick(self, count: int | None, descending: bool) -> tuple[list[float], list[Entry]]:
+        """The scores of the first `count`, and of those as good as the last, in order; and the entries."""
+        if count == 0 or not self._found:
+            return [], []
+        nums, scores = self._scores()
+        last = sorted(scores, reverse=descending)[: count or len(scores)][-1]
         if descending:
             places = [place for place, score in enumerate(scores) if score >= last]
         else:
             places = [place for place, score in enumerate(scores) if score <= last]
-        head = [(scores[place], self.entries[place]) for place in places]
-        head.sort(key=lambda each: each[1].slug)
-        for step in reversed(order):
-            head.sort(key=_key_of(step), reverse=step.descending)
-        head.sort(key=_SCORE, reverse=descending)
-        return [entry for _, entry in head[offset : None if limit is None else offset + limit]]
+        places.sort(key=scores.__getitem__, reverse=descending)
+        return [scores[place] for place in places], [self._entries[nums[place]] for place in places]
+
+    def _scores(self) -> tuple[array[int], list[float]]:
+        """Numbers and their scores, in no order."""
+        if len(self._parts) == 1:
+            return self._parts[0].scores(self._entries)
+        nums = self._found.to_array()
+        summed = [0.0] * len(nums)
+        for part in self._parts:
+            score_of = dict(zip(*part.scores(self._entries), strict=True))
+            summed = list(map(add, summed, map(score_of.__getitem__, nums)))
+        return nums, summed
 
 
-_SCORE: Final = itemgetter(0)
+def _in_order(entries: list[Entry], order: Sequence[OrderBy]) -> list[Entry]:
+    """Entries that fit equally well, in the order that is for those."""
+    entries.sort(key=_SLUG)
+    for step in reversed(order):
+        entries.sort(key=_key_of(step), reverse=step.descending)
+    return entries
 
 
-def _key_of(step: OrderBy) -> Callable[[tuple[float, Entry]], Any]:
+_SLUG: Final = attrgetter("slug")
+
+
+def _key_of(step: OrderBy) -> Callable[[Entry], Any]:
     read, key_of = step.field.read, step.index.key
-    return lambda scored: key_of(read(scored[1]))
+    return lambda entry: key_of(read(entry))
 
 
 class _Part:
@@ -128,78 +183,105 @@ class _Part:
         """What the scores of `found` are made of. Under the state's lock."""
         sizes = collection.sizes(self._sizes)
         members = collection.members
-        counted = words.counts(self._paths, self._sought.stems) if self._indexed else None
-        counts: list[Counts] | None = None
-        unknown = members
-        if counted is not None:
-            counts, uncounted = counted
-            odd = [collection.postings((p.source, p.odd.index)).find(p.odd.keys) for p in self._sought.places]
-            unknown = BitMap.union(uncounted, *odd) & members
+        counts, unknown = self._counted(collection, words)
+        known = [each.nums.intersection_cardinality(members) for each in counts]
+        read = _NONE
+        if unknown:
+            known = [
+                count - each.nums.intersection_cardinality(unknown)
+                for count, each in zip(known, counts, strict=True)
+            ]
+            read = found & unknown
+        odd = BitMap.union(_NONE, *(each.unlike_once(found) for each in counts)) - read
+        groups = (found - odd - read, odd, read)
         return _Numbers(
             self,
-            BitMap(found),
-            list(map(sizes.size_of, found.to_array())),
             len(members),
             sizes.total,
-            counts or [Counts()] * len(self._sought.stems),
-            [_size_without(each.nums & members, unknown) for each in counts or ()]
-            or [0] * len(self._sought.stems),
+            counts,
+            known,
             [collection.entries[num] for num in unknown],
+            groups,
+            [sizes.of(group.to_array()) for group in groups],
         )
 
-    def count_all(self, members: Sequence[Entry], found: Sequence[Entry]) -> _Numbers:
-        """The same by reading all of a collection's `members`."""
+    def _counted(self, collection: Collection, words: Words) -> tuple[Sequence[Counts], BitMap]:
+        """How often each stem occurs, and the members for which that is not known."""
         stems = self._sought.stems
-        lengths = [self._length(entry) for entry in found]
-        total = sum(map(self._length, members))
-        counts = [Counts()] * len(stems)
-        return _Numbers(self, BitMap(), lengths, len(members), total, counts, [0] * len(stems), list(members))
+        counted = words.counts(self._paths, stems) if self._indexed else None
+        if counted is None:
+            return [Counts()] * len(stems), collection.members
+        counts, uncounted = counted
+        odd = [collection.postings((p.source, p.odd.index)).find(p.odd.keys) for p in self._sought.places]
+        return counts, BitMap.union(uncounted, *odd) & collection.members
+
+    def count_all(self, members: Sequence[Entry], found: Sequence[Entry]) -> _Numbers:
+        """The same by reading all of a collection's `members`; the numbers are the places in `found`."""
+        count = len(self._sought.stems)
+        return _Numbers(
+            self,
+            len(members),
+            sum(map(self._length, members)),
+            [Counts()] * count,
+            [0] * count,
+            list(members),
+            (_NONE, _NONE, BitMap(range(len(found)))),
+            [[], [], list(map(self._length, found))],
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
     """Numbers about a collection and what was found in it.
 
-    `lengths` are those of the entries `found`, in the order of their numbers; `known` is how many entries
-    have each stem according to `counts`, without the `unknown` ones.
+    `known` is how many entries have each stem according to `counts`, without the `unknown` ones. What was
+    found is in three `groups`: entries that have each stem once, which most have; others, of which `counts`
+    knows how often they have it; those that have to be read. `lengths` are of each group, in the order of
+    their numbers.
     """
 
     part: _Part
-    found: BitMap
-    lengths: list[int]
     documents: int
     total: int
-    counts: list[Counts]
+    counts: Sequence[Counts]
     known: list[int]
     unknown: list[Entry]
+    groups: tuple[BitMap, BitMap, BitMap]
+    lengths: Sequence[list[int]]
 
-    def added_to(self, scores: list[float], entries: Sequence[Entry]) -> list[float]:
-        """The scores with those of these words added, for each entry found."""
+    def scores(self, entries: Mapping[int, Entry] | Sequence[Entry]) -> tuple[array[int], list[float]]:
+        """The numbers of what was found, and their scores for these words."""
         own = {entry: self.part.count(entry) for entry in self.unknown}
+        weights = []
+        for at, known in enumerate(self.known):
+            having = known + sum(1 for each in own.values() if each[at])
+            weights.append((K1 + 1) * math.log(1 + (self.documents - having + 0.5) / (having + 0.5)))
         scale = K1 * B * self.documents / self.total if self.total else 0.0
         least = K1 * (1 - B)
-        weights, columns = [], []
-        for at, counts in enumerate(self.counts):
-            having = self.known[at] + sum(1 for each in own.values() if each[at])
-            weights.append((K1 + 1) * math.log(1 + (self.documents - having + 0.5) / (having + 0.5)))
-            frequencies = counts.among(self.found) if counts.nums else [0] * len(entries)
-            if own:
-                for place, entry in enumerate(entries):
-                    if entry in own:
-                        frequencies[place] = own[entry][at]
-            columns.append(frequencies)
-        # Most entries have every stem once.
-        all_once, once, together = 1 + least, (1,) * len(columns), sum(weights)
-        added = [together / (all_once + scale * length) for length in self.lengths]
-        for place, frequencies_here in enumerate(zip(*columns, strict=True)):
-            if frequencies_here != once:
-                norm = least + scale * self.lengths[place]
-                added[place] = sum(
-                    weight * frequency / (frequency + norm)
-                    for weight, frequency in zip(weights, frequencies_here, strict=True)
-                )
-        return [score + more for score, more in zip(scores, added, strict=True)]
+        plain, odd, read = self.groups
+        all_once, together = 1 + least, sum(weights)
+        scores = [together / (all_once + scale * length) for length in self.lengths[0]]
+        norms = [least + scale * length for length in self.lengths[1]]
+        sums, place_of = [0.0] * len(norms), places_of(odd)
+        for weight, counts in zip(weights, self.counts, strict=True):
+            sums = [
+                score + weight * frequency / (frequency + norm)
+                for score, frequency, norm in zip(sums, counts.frequencies(odd, place_of), norms, strict=True)
+            ]
+        scores += sums
+        for num, length in zip(read, self.lengths[2], strict=True):
+            frequencies = own.get(entries[num], [0] * len(weights))
+            if frequencies.count(1) == len(frequencies):
+                # To the last bit as it is for those that are known to be so.
+                scores.append(together / (all_once + scale * length))
+                continue
+            norm = least + scale * length
+            each = zip(weights, frequencies, strict=True)
+            scores.append(sum(weight * frequency / (frequency + norm) for weight, frequency in each))
+        nums = plain.to_array()
+        nums.extend(odd.to_array())
+        nums.extend(read.to_array())
+        return nums, scores
 
 
-def _size_without(nums: BitMap, others: BitMap) -> int:
-    return len(nums) - nums.intersection_cardinality(others)
+_NONE: Final = BitMap()

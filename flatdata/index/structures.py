@@ -197,8 +197,9 @@ class SortedList:
 
     def members_at(self, wanted: BitMap, low: int, high: int) -> list[int]:
         """The members in `wanted` at the places [low, high)."""
-        nums = self._order.nums(low, high)
-        return nums.tolist() if len(wanted) == len(self) else list(filter(wanted.__contains__, nums))
+        if len(wanted) == len(self):
+            return self._order.nums(low, high).tolist()
+        return self._order.among(wanted, low, high, self._table.of)
 
     def _ahead(self, wanted: BitMap, start: int, stop: int, limit: int) -> list[int]:
         """The first `limit` of `wanted` at the places [start, stop)."""

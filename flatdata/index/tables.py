@@ -53,15 +53,26 @@ class KeyTable:
             del self._keys[num]
 
 
+class _Sparse(dict[int, int]):
+    """Sizes by numbers that are far apart; what is not there is 0."""
+
+    def __missing__(self, num: int) -> int:
+        return 0
+
+
 class Sizes:
-    """How large one field of each entry is, and of all together."""
+    """How large one field of each entry is, and of all together.
+
+    An array where the numbers are dense: a ranking asks for the sizes of all that was found, and numbers as
+    objects of their own would be spread over the memory.
+    """
 
     def __init__(self, field: Field, index: SizeIndex) -> None:
         self._field = field
         self._index = index
         self._nums: array[int] = array("I")
         self._collected: array[int] = array("I")
-        self._table = KeyTable((), ())
+        self._sizes: array[int] | _Sparse = array("I")
         self._count = 0
         self.total = 0
 
@@ -78,22 +89,41 @@ class Sizes:
         """Make what was collected ready to be asked."""
         self.total = sum(self._collected)
         self._count = len(self._nums)
-        self._table = KeyTable(self._nums, self._collected)
+        end = max(self._nums, default=-1) + 1
+        self._sizes = _Sparse() if end > _SPARSE * self._count else _zeros(end)
+        for num, size in zip(self._nums, self._collected, strict=True):
+            self._sizes[num] = size
         self._nums, self._collected = array("I"), array("I")
 
     def change(self, old: Entry | None, new: Entry | None) -> None:
         """Take over that `old` became `new`."""
         if old is not None:
-            self.total -= self._table.of(old.num)
+            self.total -= self._sizes[old.num]
             self._count -= 1
-            self._table.remove(old.num)
+            self._set(old.num, 0)
         if new is not None:
             size = self._size(new)
             self.total += size
             self._count += 1
-            self._table.set(new.num, size, self._count)
+            self._set(new.num, size)
 
-    @property
-    def size_of(self) -> Callable[[int], int]:
-        """From the number of an entry to its size."""
-        return self._table.of
+    def _set(self, num: int, size: int) -> None:
+        held = self._sizes
+        if isinstance(held, array) and num >= len(held):
+            if num >= _SPARSE * (self._count + _FEW):
+                self._sizes = held = _Sparse({other: known for other, known in enumerate(held) if known})
+            else:
+                held.extend(_zeros(num + 1 - len(held)))
+        if size or isinstance(held, array):
+            held[num] = size
+        else:
+            held.pop(num, None)
+
+    def of(self, nums: Iterable[int]) -> list[int]:
+        """The sizes of entries, by their numbers."""
+        sizes = self._sizes
+        return [sizes[num] for num in nums]
+
+
+def _zeros(count: int) -> array[int]:
+    return array("I", bytes(array("I").itemsize * count))

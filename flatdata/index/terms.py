@@ -49,6 +49,7 @@ def words_path(path: str) -> str:
     return ".".join(segment for segment in path.split(".") if not segment.isdigit())
 
 
+@lru_cache(maxsize=1_000)
 def path_below(path: str, key: str) -> str:
     """The path of the strings at a key of what is at a dotted path; with an empty key, of its own strings."""
     path = words_path(path)

@@ -209,16 +209,18 @@ class Segment:
 
         return _guarded(read)
 
-    def repeated(self, term: str) -> dict[int, int]:
-        """How often a term occurs, for the documents in which it does so more than once."""
-        return _guarded(
-            lambda: {
-                number: int(count)
-                for numbers, counts in self._blocks(term)
-                for number, count in zip(numbers, counts, strict=True)
-                if count > 1
-            }
-        )
+    def repeated(self, term: str) -> dict[int, array[int]]:
+        """The numbers of the documents in which a term occurs more than once, by how often."""
+
+        def read() -> dict[int, array[int]]:
+            found: dict[int, array[int]] = {}
+            for numbers, counts in self._blocks(term):
+                for number, count in zip(numbers, counts, strict=True):
+                    if count > 1:
+                        found.setdefault(int(count), array("I")).append(number)
+            return found
+
+        return _guarded(read)
 
     def _blocks(self, term: str) -> Iterator[tuple[Iterable[int], Iterable[float]]]:
         """Numbers of documents with a term, and how often each has it.

@@ -175,6 +175,13 @@ class Words:
             return found
         return found[0] - self._dirty, found[1] | self._dirty
 
+    def with_stem_anywhere(self, paths: tuple[str, ...], stemmed: str) -> tuple[BitMap, BitMap] | None:
+        """The same for a stem at one of `paths`; None also where more is to be told apart, path by path."""
+        found = self._ask(lambda view: view.with_stem_anywhere(paths, stemmed))
+        if found is None:
+            return None
+        return (found - self._dirty, found | self._dirty) if self._dirty else (found, found)
+
     def counts(self, paths: tuple[str, ...], stems: Iterable[str]) -> tuple[list[Counts], BitMap] | None:
         """How often each of `stems` occurs at all `paths` together, and of which entries that is not true.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -27,44 +28,76 @@ _MOST_ANSWERS: Final = 200_000
 _ANSWERS_AN_ENTRY: Final = 4
 """Of answers that are sets, so many times as many entries as there are: words that are in a third of
 all entries must not drive each other out."""
-_REPEATED: Final = 8
-"""An entry that has a word more than once weighs as much as so many in a set."""
+_NONE: Final = BitMap()
 
-_Answer = TypeVar("_Answer", BitMap, list[str], "array[int]", dict[int, int], "Counts")
+_Documents = Mapping[int, "array[int]"]
+"""Documents of a segment that have a term more than once, by how often."""
+_Answer = TypeVar("_Answer", BitMap, list[str], "array[int]", _Documents, "Counts")
 
 
 class Counts:
-    """How often a stem occurs in each of the entries that have it: mostly once."""
+    """How often a stem occurs in each of the entries that have it: mostly once.
 
-    def __init__(self) -> None:
-        self.nums = BitMap()
-        self._repeated: dict[int, int] = {}
-        self._often = BitMap()
+    Args:
+        nums: the entries that have it.
+        repeated: those that have it more often, by how often.
+    """
+
+    def __init__(self, nums: BitMap = _NONE, repeated: Mapping[int, BitMap] | None = None) -> None:
+        self.nums = nums
+        self._repeated = dict(sorted(repeated.items())) if repeated else {}
+        self._often = BitMap.union(_NONE, *self._repeated.values())
 
     def __len__(self) -> int:
-        return len(self.nums) + _REPEATED * len(self._repeated)
+        return len(self.nums) + len(self._often)
 
-    def among(self, found: BitMap) -> list[int]:
-        """How often it occurs in each entry of `found`, in the order of their numbers."""
-        counts = [1] * len(found)
-        if found.intersection_cardinality(self.nums) < len(found):
-            counts = list(map(int, map(self.nums.__contains__, found.to_array())))
-        for num in (found & self._often).to_array():
-            counts[found.rank(num) - 1] = self._repeated[num]
+    def unlike_once(self, found: BitMap) -> BitMap:
+        """Those of `found` in which it does not occur exactly once."""
+        often = found & self._often
+        return often if found.issubset(self.nums) else (found - self.nums) | often
+
+    def frequencies(self, entries: BitMap, place_of: Mapping[int, int]) -> list[int]:
+        """How often it occurs in each of `entries`; `place_of` tells from their numbers in which order."""
+        counts = [1] * len(entries)
+        often = entries & self._often
+        without = entries - self.nums
+        if not often and not without:
+            return counts
+        for num in without.to_array():
+            counts[place_of[num]] = 0
+        for count, nums in self._repeated.items():
+            if not often:
+                break
+            # Few occur very often.
+            here = often & nums
+            often -= here
+            for num in here.to_array():
+                counts[place_of[num]] = count
         return counts
 
-    def add(self, nums: BitMap, repeated: dict[int, int]) -> None:
-        """Add how often another word occurs: once in `nums` but for those that are `repeated`."""
-        known = self._repeated
-        for num in (self.nums & nums).to_array():
-            known[num] = known.get(num, 1) + repeated.get(num, 1)
-        known.update((num, count) for num, count in repeated.items() if num not in self.nums)
-        self.nums |= nums
-        self._often = BitMap(known)
+    def with_word(self, other: Counts) -> Counts:
+        """The same together with those of another word."""
+        both = self.nums & other.nums
+        repeated = {count: nums - both for count, nums in self._repeated.items()}
+        for count, nums in other._repeated.items():
+            repeated[count] = repeated.get(count, _NONE) | (nums - both)
+        summed: dict[int, list[int]] = {}
+        places = places_of(both)
+        counts = map(add, self.frequencies(both, places), other.frequencies(both, places))
+        for num, count in zip(both.to_array(), counts, strict=True):
+            summed.setdefault(count, []).append(num)
+        for count, listed in summed.items():
+            repeated[count] = repeated.get(count, _NONE) | BitMap(listed)
+        return Counts(self.nums | other.nums, {count: nums for count, nums in repeated.items() if nums})
+
+
+def places_of(entries: BitMap) -> dict[int, int]:
+    """The places of entries in the order of their numbers."""
+    return dict(zip(entries.to_array(), range(len(entries)), strict=True))
 
 
 class _Answers(Generic[_Answer]):
-    """Answers to what was asked before; all are forgotten when there are too many.
+    """Answers to what was asked before; those asked last are kept. Under the state's lock.
 
     Args:
         most: how much may be remembered, if that is more than for every kind.
@@ -76,15 +109,22 @@ class _Answers(Generic[_Answer]):
         self._weight = 0
 
     def get(self, key: Hashable) -> _Answer | None:
-        return self._held.get(key)
+        found = self._held.pop(key, None)
+        if found is not None:
+            self._held[key] = found
+        return found
 
     def keep(self, key: Hashable, answer: _Answer) -> _Answer:
-        self._weight += len(answer) + 1
-        if self._weight > max(_MOST_ANSWERS, self._most):
-            self._held.clear()
-            self._weight = 0
         self._held[key] = answer
+        self._weight += _weight(answer)
+        while self._weight > max(_MOST_ANSWERS, self._most):
+            self._weight -= _weight(self._held.pop(next(iter(self._held))))
         return answer
+
+
+def _weight(answer: BitMap | list[str] | array[int] | _Documents | Counts) -> int:
+    listed = answer.values() if isinstance(answer, dict) else (answer,)
+    return sum(map(len, listed)) + 1
 
 
 class Held:
@@ -99,7 +139,7 @@ class Held:
         self.nums = array("q", (_num(entries.get(slug)) for slug in segment.slugs()))
         self.complete = min(self.nums, default=0) >= 0
         self.documents: _Answers[array[int]] = _Answers(_ANSWERS_AN_ENTRY * len(self.nums))
-        self.repeated: _Answers[dict[int, int]] = _Answers()
+        self.repeated: _Answers[_Documents] = _Answers()
         lexicon = segment.lexicon()
         self.lexicon = "\n" + "\n".join(lexicon) + "\n"
         self.by_stem: dict[str, list[str]] = {}
@@ -124,6 +164,7 @@ class View:
         most = _ANSWERS_AN_ENTRY * sum(len(held.nums) for _, held in segments)
         self.postings: _Answers[BitMap] = _Answers(most)
         self.stems: _Answers[BitMap] = _Answers(most)
+        self._anywhere: _Answers[BitMap] = _Answers(most)
         self.holding: _Answers[list[str]] = _Answers()
         self._counts: _Answers[Counts] = _Answers(2 * most)
 
@@ -191,6 +232,21 @@ class View:
             return sure, sure
         return sure - shared, sure | long
 
+    def with_stem_anywhere(self, paths: tuple[str, ...], stemmed: str) -> BitMap | None:
+        """Entries that have a stem at one of `paths`; None where some path leaves anything open."""
+        left = self._anywhere.get(paths)
+        if left is None:
+            sets = [each for path in paths for each in (self._with_stem(LONG, path), self.sharing(path))]
+            left = self._anywhere.keep(paths, _union(sets))
+        if left:
+            return None
+        key = (stemmed, paths)
+        found = self._anywhere.get(key)
+        if found is None:
+            found = _union(self._with_stem(stemmed, path) for path in paths)
+            self._anywhere.keep(key, found)
+        return found
+
     def counts(self, paths: tuple[str, ...], stems: Iterable[str]) -> list[Counts]:
         """How often each of `stems` occurs at all `paths` together."""
         return [self._counted(stemmed, paths) for stemmed in stems]
@@ -206,14 +262,7 @@ class View:
         if found is None:
             found = BitMap()
             for segment, held in self._segments:
-                documents = _documents(segment, held, term)
-                nums, deleted = held.nums, segment.deleted
-                if held.complete and not deleted:
-                    found |= BitMap(array("I", map(nums.__getitem__, documents)))
-                else:
-                    found |= BitMap(
-                        [nums[number] for number in documents if number not in deleted and nums[number] >= 0]
-                    )
+                found |= _entries_of(segment, held, _documents(segment, held, term))
             self.postings.keep(term, found)
         return found
 
@@ -250,24 +299,29 @@ class View:
             ends = tuple(SEPARATOR + path for path in paths)
             for term in self._terms(stemmed):
                 if term.endswith(ends):
-                    found.add(self._posting(term), self._repeated(term))
+                    word = Counts(self._posting(term), self._repeated(term))
+                    found = found.with_word(word) if found.nums else word
             self._counts.keep(key, found)
         return found
 
-    def _repeated(self, term: str) -> dict[int, int]:
-        """How often entries have a term that have it more than once."""
-        repeated: dict[int, int] = {}
+    def _repeated(self, term: str) -> dict[int, BitMap]:
+        """The entries that have a term more than once, by how often."""
+        repeated: dict[int, BitMap] = {}
         for segment, held in self._segments:
-            counts = held.repeated.get(term)
-            if counts is None:
-                counts = held.repeated.keep(term, segment.repeated(term))
-            nums, deleted = held.nums, segment.deleted
-            repeated.update(
-                (nums[number], count)
-                for number, count in counts.items()
-                if number not in deleted and nums[number] >= 0
-            )
-        return repeated
+            documents = held.repeated.get(term)
+            if documents is None:
+                documents = held.repeated.keep(term, segment.repeated(term))
+            for count, numbers in documents.items():
+                repeated[count] = repeated.get(count, _NONE) | _entries_of(segment, held, numbers)
+        return {count: nums for count, nums in repeated.items() if nums}
+
+
+def _entries_of(segment: Segment, held: Held, documents: array[int]) -> BitMap:
+    """The entries that documents of a segment are of, as far as these are not deleted."""
+    nums, deleted = held.nums, segment.deleted
+    if held.complete and not deleted:
+        return BitMap(array("I", map(nums.__getitem__, documents)))
+    return BitMap([nums[number] for number in documents if number not in deleted and nums[number] >= 0])
 
 
 def _num(entry: Entry | None) -> int:

@@ -29,6 +29,7 @@ from flatdata.query.tree import (
     EVERYTHING,
     NOTHING,
     Absent,
+    AnyOf,
     Condition,
     Field,
     Json,
@@ -131,19 +132,31 @@ def _anywhere(search: Anywhere, reading: Reading, grants: Grants) -> Node:
     """All words, each in some text of the thing that the caller may search."""
     if not search.stems:
         return EVERYTHING if search.negated else NOTHING
+    constrainable = _constrainable(grants)
     places = [
-        (grants.constrainable(field.caption), field.source, _operator(field, reading))
+        (constrainable(field.caption), field.source, _operator(field, reading))
         for field in _searched(reading)
     ]
-    node = all_of(
-        *(
+    if all(allowed is EVERYTHING for allowed, _, _ in places):
+        # Of plain conditions there is nothing to decide: a third of the time that making the tree takes.
+        parts: list[Node] = [
+            AnyOf(tuple([Condition(field, operator, (stem,)) for _, field, operator in places]))
+            for stem in search.stems
+        ]
+    else:
+        parts = [
             any_of(
                 *(all_of(allowed, Condition(field, operator, (stem,))) for allowed, field, operator in places)
             )
             for stem in search.stems
-        )
-    )
+        ]
+    node = all_of(*parts)
     return none_of(node) if search.negated else node
+
+
+def _constrainable(grants: Grants) -> Callable[[str], Node]:
+    """From the caption of a field to the things that the caller may filter by it."""
+    return (lambda caption: EVERYTHING) if grants.shows_all() else grants.constrainable
 
 
 def _searched(reading: Reading) -> list[ThingField]:
@@ -185,7 +198,8 @@ def _sought(constraint: Constraint | Anywhere, reading: Reading, grants: Grants)
         stems, fields, texts_of = constraint.stems, _searched(reading), _TEXTS_OF
     else:
         stems, fields, texts_of = constraint.operand, [constraint.field], _TEXT_ALONE
-    fields = [field for field in fields if grants.constrainable(field.caption) == EVERYTHING]
+    constrainable = _constrainable(grants)
+    fields = [field for field in fields if constrainable(field.caption) == EVERYTHING]
     places = tuple(word_place(field.source, texts_of[field.type.kind]) for field in fields)
     return Sought(stems, places, all(field.own_words for field in fields))
 
