@@ -9,17 +9,20 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final
 
 from flatdata.store.codec import CodecError
 from flatdata.store.disk import Found
 from flatdata.store.edits import Parsed, forms_to_check
 from flatdata.store.entry import Entry
 from flatdata.store.images import Image
-from flatdata.store.paths import InvalidSlug, is_within
-from flatdata.store.scan import Problem, Scan, entry_of
+from flatdata.store.paths import FOLDER_FORMS, InvalidSlug, Tree, is_within
+from flatdata.store.scan import Problem, Scan, entry_of, found_alone
 from flatdata.store.store import Store
+
+if TYPE_CHECKING:
+    from flatdata.index.watching import Hint
 
 _CHUNK: Final = 100
 """Files taken in under one hold of the write lock, as one record. More would keep writers waiting, and the
@@ -47,6 +50,8 @@ class Comparison:
         self._inodes: dict[str, tuple[int, int]] = {}
         self._broken: dict[str, tuple[Found, Problem]] = {}
         self._passed_over: set[Problem] = set()
+        self._reported: frozenset[str] = frozenset()
+        """The paths, from the site's folder, of what was passed over, and of the folders that it is in."""
         self.odd = False
         self.watch: Callable[[str], None] | None = None
 
@@ -132,7 +137,10 @@ class Comparison:
         tree = self._store.tree
         below = os.path.relpath(tree.folder(slug), tree.root.parent) + "/"
         others = {problem for problem in self._passed_over if not problem.path.startswith(below)}
-        self._passed_over = others.union(problems)
+        passed_over = others.union(problems)
+        if passed_over != self._passed_over:
+            self._passed_over = passed_over
+            self._reported = frozenset(path for problem in passed_over for path in _way(problem.path))
 
     # --- some files ---------------------------------------------------------------------------------------
 
@@ -218,6 +226,70 @@ class Comparison:
         self._broken[slug] = broken
         return problem
 
+    # --- echoes -------------------------------------------------------------------------------------------
+
+    def without_echoes(self, hints: Iterable[Hint]) -> list[Hint]:
+        """Those hints at which something else may be found than what is known.
+
+        Most hints are echoes of commits: what is at such a path is what the log told. A look at it shows that
+        in a fraction of the time of a comparison. A new folder is watched from just before the look.
+        """
+        plain: set[str] = set()
+        return [hint for hint in hints if not self._is_echo(*hint, plain)]
+
+    def _is_echo(self, path: str, is_folder: bool, plain: set[str]) -> bool:
+        tree = self._store.tree
+        if self._reported and _relative(path, tree) in self._reported:
+            return False
+        try:
+            if is_folder:
+                folder = tree.locate_folder(path)
+                return bool(folder) and self._is_known_folder(folder[0], path, plain)
+            located = tree.locate(path)
+            return located is not None and self._is_known_file(*located, path)
+        except (InvalidSlug, OSError):
+            return False
+
+    def _is_known_folder(self, slug: str, path: str, plain: set[str]) -> bool:
+        """Whether nothing but the file of a known entry is in a folder, or where it was is nothing any more.
+
+        `plain` is as in `_find`.
+        """
+        state = self._store.state
+        if slug in state.folders or any(is_within(broken, slug) for broken in self._broken):
+            return False
+        entry = state.entries.get(slug)
+        if entry is None:
+            return not os.path.lexists(path) and self._is_gone(slug)
+        if entry.form not in FOLDER_FORMS:
+            return False
+        parent = os.path.dirname(path)
+        if parent not in plain:
+            if os.path.realpath(parent) != parent:
+                return False
+            plain.add(parent)
+        if self.watch is not None:
+            self.watch(path)
+        found = found_alone(path, entry.form)
+        return found is not None and not self._differs(slug, found)
+
+    def _is_known_file(self, slug: str, form: str, path: str) -> bool:
+        """Whether a file is the known one of its entry, or is gone together with its entry."""
+        if slug in self._broken:
+            return False
+        entry = self._store.state.entries.get(slug)
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            return entry is None and self._is_gone(slug)
+        if entry is None or not stat.S_ISREG(status.st_mode):
+            return False
+        return not self._differs(slug, Found(form, status.st_mtime_ns, status.st_size, status.st_ino))
+
+    def _is_gone(self, slug: str) -> bool:
+        """Whether no file is left for an entry: another one may have stood behind that which is gone."""
+        return self._store.disk.find(slug, forms_to_check(slug)) is None
+
     # --- odd files ----------------------------------------------------------------------------------------
 
     def _are_contested(self, slugs: Iterable[str]) -> bool:
@@ -235,8 +307,10 @@ class Comparison:
     def is_odd(self, path: str) -> bool:
         """Whether a path is no plain file that serves, or was reported as such."""
         tree = self._store.tree
-        if any(problem.path == os.path.relpath(path, tree.root.parent) for problem in self._passed_over):
-            return True
+        if self._passed_over:
+            relative = _relative(path, tree)
+            if any(problem.path == relative for problem in self._passed_over):
+                return True
         try:
             is_plain = stat.S_ISREG(os.lstat(path).st_mode)
             located = tree.locate(path)
@@ -246,3 +320,15 @@ class Comparison:
             return os.path.islink(path) and not os.path.basename(path).startswith(".")
         entry = self._store.get(located[0])
         return not is_plain or (entry is not None and entry.form != located[1])
+
+
+def _relative(path: str, tree: Tree) -> str:
+    """The path of something below `content/` from the site's folder."""
+    return os.path.join(tree.root.name, path[len(str(tree.root)) + 1 :])
+
+
+def _way(path: str) -> Iterator[str]:
+    """A relative path, and those of all folders that it leads through."""
+    while path:
+        yield path
+        path = os.path.dirname(path)

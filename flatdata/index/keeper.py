@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 _QUIET_SECONDS: Final = 0.005
 _GATHER_SECONDS: Final = 0.05
 _TICK_SECONDS: Final = 0.2
+_STATUS_SECONDS: Final = 0.1
+"""How often the status is written while things happen; what is left to tell is told after a tick."""
 _MANY_HINTS: Final = 400
 _MANY_OF: Final = 3
 """More changed paths than that, and than a third of all entries: comparing everything is cheaper."""
@@ -100,6 +102,7 @@ class Keeper:
         self._status_file = StatusFile(self.store.state_dir)
         self.status = KeeperStatus(pid=os.getpid())
         self._untold = False
+        """Whether the status is not what was written last."""
         self._lost = False
         """Whether changes may have been missed."""
         self._compare_took = 0.0
@@ -168,6 +171,7 @@ class Keeper:
         except OSError as error:
             logger.warning("the status cannot be written: %s", error.strerror)
             self._untold = True
+        self._clock.restart("status")
         if self._progress is not None and phase == READING:
             self._progress(status.done, status.total)
 
@@ -208,7 +212,7 @@ class Keeper:
         self.store.follow()
         if hints:
             self._follow_hints(hints)
-            self._tell(READY)
+            self._untold = True
         if self._watcher is not None and self._watcher.is_stale():
             self._start_watching()
             self._lost = True
@@ -220,7 +224,7 @@ class Keeper:
             began = time.monotonic()
             self.compare()
             self._compare_took = time.monotonic() - began
-            self._tell(READY)
+            self._untold = True
             self._clock.restart("compare")
         if (
             self._clock.is_due("catalogue", _CATALOGUE_SECONDS)
@@ -232,7 +236,7 @@ class Keeper:
         if self._clock.is_due("checkpoint", self._checkpoint_seconds):
             self._upkeep.start_checkpoint()
             self._clock.restart("checkpoint")
-        if self._untold:
+        if self._untold and self._clock.is_due("status", _STATUS_SECONDS):
             self._tell(READY)
 
     def _seconds_between_comparisons(self) -> float:
@@ -248,14 +252,18 @@ class Keeper:
         if self._watcher is None:
             time.sleep(_TICK_SECONDS)
             return []
-        hints: list[Hint] = []
+        waiting = self._watcher.hints
         try:
-            hints.append(self._watcher.hints.get(timeout=_TICK_SECONDS))
-            end = time.monotonic() + _GATHER_SECONDS
-            while time.monotonic() < end:
-                hints.append(self._watcher.hints.get(timeout=_QUIET_SECONDS))
+            hints = [waiting.get(timeout=_TICK_SECONDS)]
         except queue.Empty:
-            pass
+            return []
+        end = time.monotonic() + _GATHER_SECONDS
+        is_quiet = False
+        while not is_quiet:
+            # Asleep between looks: to be woken by each of a thousand hints a second costs more than they do.
+            time.sleep(_QUIET_SECONDS)
+            is_quiet = waiting.empty() or time.monotonic() >= end
+            hints += (waiting.get() for _ in range(waiting.qsize()))
         return hints
 
     def _follow_hints(self, hints: list[Hint]) -> None:
@@ -266,9 +274,14 @@ class Keeper:
         if len(paths) > many or (OVERFLOW, True) in paths:
             self.compare()
             return
+        left = self._files.without_echoes(paths)
+        if left and self.store.log.head() != self.store.position:
+            # The files of a commit are in their places a moment before its record is published.
+            self.store.follow()
+            left = self._files.without_echoes(left)
         folders: set[str] = set()
         slugs: list[str] = []
-        for path, is_folder in paths:
+        for path, is_folder in left:
             try:
                 if is_folder:
                     folders.update(self.store.tree.locate_folder(path))
@@ -279,7 +292,7 @@ class Keeper:
         for slug in _outermost(folders):
             self.compare(slug)
         self._files.take_in(slugs)
-        if any(self._files.is_odd(path) for path, is_folder in paths if not is_folder):
+        if any(self._files.is_odd(path) for path, is_folder in left if not is_folder):
             self._files.odd = True
 
     def _rebuild_requested(self) -> bool:

@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,9 @@ logger = logging.getLogger("flatdata.words")
 class WordsWriter:
     """The thread that writes words. Nobody waits for it, so whoever else has something to do comes first.
 
+    What changed is heard from the state, as the keeper follows the log; the log itself is read here only for
+    what came before.
+
     Args:
         folder: `.flatdata/index/words`.
         store: followed by the keeper; read here under its state's lock.
@@ -55,6 +59,23 @@ class WordsWriter:
         self._committed = _NOTHING
         self._busy_until = 0.0
         self._thread = threading.Thread(target=self._run, name="words", daemon=True)
+        self._changed: dict[str, bool] = {}
+        """The entries that changed since the last commit, and whether they were there then. Like the next
+        two, it is read and changed under the state's lock."""
+        self._trees: set[str] = set()
+        """Trees of which it is not known which of their entries changed."""
+        with store.state.lock:
+            self._heard_from = store.position
+            store.state.listeners.append(self._note_change)
+            store.state.load_listeners.append(self._note_load)
+
+    def _note_change(self, before: Entry | None, after: Entry | None) -> None:
+        entry = before or after
+        if entry is not None:
+            self._changed.setdefault(entry.slug, before is not None)
+
+    def _note_load(self, entries: Iterable[Entry]) -> None:
+        self._rebuild.set()
 
     def start(self) -> None:
         """Begin."""
@@ -133,7 +154,21 @@ class WordsWriter:
         if not log.start() <= committed.position <= self._store.position:
             return None
         self._committed = committed
+        self._note_unheard()
         return WhooshIndex.open(self._folder)
+
+    def _note_unheard(self) -> None:
+        """Note what changed between the last commit and when changes began to be heard.
+
+        Documents may be there of all of it: a keeper that died may have committed them, and left no note.
+        """
+        changed: set[str] = set()
+        trees: set[str] = set()
+        for record, _ in self._store.log.read(self._committed.position, self._heard_from):
+            _note_slugs(record, changed, trees)
+        with self._store.state.lock:
+            self._changed.update(dict.fromkeys(changed, True))
+            self._trees |= trees
 
     def _remove(self) -> None:
         self._committed = _NOTHING
@@ -146,6 +181,8 @@ class WordsWriter:
         with self._store.state.lock:
             seq, position = self._store.state.seq, self._store.position
             entries = [entry for entry in self._store.state.entries.values() if entry.form != MANIFEST]
+            self._changed.clear()
+            self._trees.clear()
         writer = index.writer()
         if writer is None:
             raise BrokenWords("another process writes")
@@ -170,39 +207,67 @@ class WordsWriter:
         self._file.write(self._committed)
 
     def _catch_up(self, index: WhooshIndex) -> None:
-        """Take over the records since the last commit.
-
-        Entries are taken as they are now; where that is later than the last record read here, the record
-        that made them so is taken over once more the next time.
-        """
-        changed: set[str] = set()
-        trees: set[str] = set()
-        seq, stop = self._committed.seq, self._store.position
-        for record, _ in self._store.log.read(self._committed.position, stop):
-            _note_slugs(record, changed, trees)
-            seq = record.seq
-        with self._store.state.lock:
-            state = self._store.state
-            entries = {slug: state.entries[slug] for slug in changed if slug in state.entries}
-            for tree in trees:
-                entries.update((entry.slug, entry) for entry in state.below(tree))
-            count = len(state.entries)
+        """Take over what changed since the last commit, as it is now."""
         writer = index.writer()
         if writer is None:
             return
         with writer:
-            _write(writer, changed, trees, entries.values())
-            writer.commit()
-        self._note(index, seq, stop, count)
+            changes = self._take_changes()
+            try:
+                _write(writer, changes)
+                writer.commit()
+            except Exception:
+                self._put_back(changes)
+                raise
+        self._note(index, changes.seq, changes.position, changes.count)
+
+    def _take_changes(self) -> _Changes:
+        state = self._store.state
+        with state.lock:
+            changed, self._changed = self._changed, {}
+            trees, self._trees = self._trees, set()
+            entries = {slug: state.entries[slug] for slug in changed if slug in state.entries}
+            for tree in trees:
+                entries.update((entry.slug, entry) for entry in state.below(tree))
+            return _Changes(
+                state.seq,
+                self._store.position,
+                len(state.entries),
+                changed,
+                # To look for the documents of new entries would be much work, and find none.
+                {slug for slug, was_there in changed.items() if was_there},
+                trees,
+                [entry for entry in entries.values() if entry.form != MANIFEST],
+            )
+
+    def _put_back(self, changes: _Changes) -> None:
+        with self._store.state.lock:
+            self._changed = self._changed | changes.changed
+            self._trees |= changes.trees
 
 
-def _write(writer: WhooshWriter, changed: set[str], trees: set[str], entries: Iterable[Entry]) -> None:
-    writer.remove(changed | trees)
-    for tree in trees:
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What changed since the last commit, as of record `seq` and a position of the log."""
+
+    seq: int
+    position: int
+    count: int
+    """How many entries there are."""
+    changed: dict[str, bool]
+    outdated: set[str]
+    """Slugs of which the index may hold documents."""
+    trees: set[str]
+    entries: list[Entry]
+    """Those of which the index is to hold documents."""
+
+
+def _write(writer: WhooshWriter, changes: _Changes) -> None:
+    writer.remove(changes.outdated | changes.trees)
+    for tree in changes.trees:
         writer.remove_below(tree)
-    for entry in entries:
-        if entry.form != MANIFEST:
-            writer.add(entry.slug, terms_of(entry))
+    for entry in changes.entries:
+        writer.add(entry.slug, terms_of(entry))
 
 
 def _note_slugs(record: Record, changed: set[str], trees: set[str]) -> None:

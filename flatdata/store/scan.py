@@ -207,6 +207,23 @@ def entry_of(slug: str, found: Found, image: Image) -> Entry:
     )
 
 
+def found_alone(path: str, form: str) -> Found | None:
+    """The file of an entry in `form`, if nothing else is in its folder, which is at `path`.
+
+    Raises OSError; a link is not followed.
+    """
+    descriptor = os.open(path, _FOLDER_FLAGS)
+    try:
+        if os.listdir(descriptor) != [form]:
+            return None
+        status = os.stat(form, dir_fd=descriptor, follow_symlinks=False)
+    finally:
+        os.close(descriptor)
+    if not S_ISREG(status.st_mode):
+        return None
+    return Found(form, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
 def entries_on_disk(disk: Disk) -> Iterator[Entry]:
     """All entries whose files can be understood, read one by one."""
     for slug, found in Scan(disk.tree).walk().found.items():
