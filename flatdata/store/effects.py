@@ -46,8 +46,8 @@ def stage(effects: Sequence[Effect], key: str, disk: Disk) -> None:
 
 def _bytes_of(effect: Effect, disk: Disk) -> bytes:
     """The file of a `put`. One that only gets another place keeps its text, with comments and all."""
-    is_yaml = {effect.form, effect.old_form} <= {ENTRY_YAML, FILE}
-    if is_yaml and effect.form != effect.old_form:
+    moves = bool(effect.old_form) and effect.form != effect.old_form
+    if moves and {effect.form, effect.old_form} == {ENTRY_YAML, FILE}:
         unchanged = (effect.new, effect.new_meta) == (effect.old, effect.old_meta)
         if unchanged:
             return disk.raw(effect.slug, effect.old_form)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from flatdata.store.codec import CodecError, dump_entry, load_entry
 from flatdata.store.entry import decode_json, encode_json
@@ -12,8 +11,7 @@ from flatdata.store.log import Effect, image_bytes
 META_KEY: Final = "_meta"
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """What a file says: the compact JSON of its mapping and of its `_meta`."""
 
     body: bytes

@@ -29,8 +29,11 @@ FOLDER_FORMS: Final = (ENTRY_YAML, ENTRY_MD)
 """Forms that live in a folder of their own, the first one winning over the second."""
 
 RESERVED_LAST: Final = frozenset({"entry", "manifest"})
+_RESERVED_ENDS: Final = tuple(RESERVED_LAST)
 _DETOUR: Final = re.compile(r"/(?:/|\.{1,2}(?:/|$)|$)")
 """A part of a path that says the same as another path without it."""
+_PLAIN_SLUG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9_-]{0,99}){0,9}")
+"""Most slugs there are. The bounds on their segments and depth are well within those that slugs have."""
 _BIDI: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
@@ -51,6 +54,8 @@ def check_slug(slug: str) -> str:
     """
     if not slug:
         raise InvalidSlug(slug, "it is empty")
+    if _PLAIN_SLUG.fullmatch(slug) and not slug.endswith(_RESERVED_ENDS):
+        return slug
     slug = unicodedata.normalize("NFC", slug)
     try:
         encoded = len(slug.encode())

@@ -95,11 +95,16 @@ def work_out(changes: Sequence[Change], view: View, disk: Disk) -> list[Effect]:
     parents = _parents_of_new(changes)
     effects: list[Effect] = []
     promoted: set[str] = set()
+    ready: set[str] = set()
     for change in changes:
         if isinstance(change, Put):
-            if view.get(change.slug) is None:
-                disk.tree.check_way(change.slug, view.state.folders.__contains__)
-            effects += _promotions(change.slug, view, changed, promoted)
+            parent = parent_of(change.slug)
+            # The way to a folder is looked at once: a thousand rows go to one.
+            if parent not in ready:
+                if view.get(change.slug) is None:
+                    disk.tree.check_way(change.slug, view.state.folders.__contains__)
+                    ready.add(parent)
+                effects += _promotions(change.slug, view, changed, promoted)
             effects.append(_put(change, view, changed, parents))
         elif isinstance(change, Delete):
             effects.append(_delete(change, view))
@@ -125,13 +130,16 @@ def _changed(changes: Sequence[Change]) -> dict[str, Change]:
     changed: dict[str, Change] = {}
     trees: dict[str, Change] = {}
     for change in changes:
+        if isinstance(change, _OF_ONE_ENTRY):
+            if change.slug in changed:
+                raise EntryExists(change.slug)
+            changed[change.slug] = change
+            continue
         slugs = {change.slug, change.new_slug} if isinstance(change, _TRANSFERS) else (change.slug,)
         for slug in slugs:
             if slug in changed:
                 raise EntryExists(slug)
-            changed[slug] = change
-            if not isinstance(change, _OF_ONE_ENTRY):
-                trees[slug] = change
+            changed[slug] = trees[slug] = change
     if trees and len(changes) > 1:
         for slug, change in changed.items():
             above = parent_of(slug)
@@ -147,7 +155,7 @@ def _parents_of_new(changes: Sequence[Change]) -> set[str]:
     parents: set[str] = set()
     for change in changes if len(changes) > 1 else ():
         if not isinstance(change, _REMOVALS):
-            above = parent_of(change.new_slug if isinstance(change, _TRANSFERS) else change.slug)
+            above = parent_of(change.slug if isinstance(change, Put) else change.new_slug)
             while above and above not in parents:
                 parents.add(above)
                 above = parent_of(above)
@@ -187,9 +195,10 @@ def _put(change: Put, view: View, changed: Mapping[str, Change], parents: Set[st
 
 
 def _form_of_new(slug: str, view: View, changed: Mapping[str, Change]) -> str:
-    if name_of(slug) == MANIFEST:
+    parent, _, name = slug.rpartition("/")
+    if name == MANIFEST:
         return MANIFEST
-    manifest = join(parent_of(slug), MANIFEST)
+    manifest = join(parent, MANIFEST)
     change = changed.get(manifest)
     is_row = isinstance(change, Put) if change is not None else view.get(manifest) is not None
     return FILE if is_row else ENTRY_YAML

@@ -29,6 +29,7 @@ class Scratch:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        self._kept_dates: tuple[int, int] | None = None
         os.makedirs(folder, exist_ok=True)
 
     def path(self, key: str) -> str:
@@ -54,11 +55,13 @@ class Scratch:
             os.makedirs(self.folder, exist_ok=True)
             descriptor = os.open(f"{self.folder}/{key}", flags, 0o644)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            written = os.write(descriptor, data)
+            while written < len(data):
+                written += os.write(descriptor, memoryview(data)[written:])
             os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-            return os.fstat(descriptor).st_mtime_ns
+            if self._kept_dates is None or self._kept_dates[0] != mtime_ns:
+                self._kept_dates = (mtime_ns, os.fstat(descriptor).st_mtime_ns)
+            return self._kept_dates[1]
         finally:
             os.close(descriptor)
 

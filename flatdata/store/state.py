@@ -29,6 +29,7 @@ class State:
         self.entries: dict[str, Entry] = {}
         self.folders: dict[str, set[str]] = {"": set()}
         """For each folder with entries at any depth: the names of its direct children, without manifests."""
+        self._manifests: dict[str, Entry] = {}
         self.high_water = 0
         """The largest integer that ever named a row."""
         self.manifest_version = 0
@@ -65,7 +66,7 @@ class State:
     def manifests(self) -> list[Entry]:
         """The manifests of all data sources."""
         with self.lock:
-            return [entry for entry in self.entries.values() if entry.form == MANIFEST]
+            return list(self._manifests.values())
 
     # --- changing -----------------------------------------------------------------------------------
 
@@ -78,7 +79,7 @@ class State:
         for entry in entries:
             fresh._insert(entry)
         with self.lock:
-            self.entries, self.folders = fresh.entries, fresh.folders
+            self.entries, self.folders, self._manifests = fresh.entries, fresh.folders, fresh._manifests
             self.high_water = max(self.high_water, fresh.high_water)
             self.manifest_version += fresh.manifest_version + 1
             self.seq = seq
@@ -141,6 +142,7 @@ class State:
             return
         if entry.form == MANIFEST:
             self.manifest_version += 1
+            self._manifests.pop(slug, None)
             self._prune(parent_of(slug))
         elif slug not in self.folders:
             self.folders[parent_of(slug)].discard(name_of(slug))
@@ -154,6 +156,7 @@ class State:
         self.entries[slug] = entry
         if entry.form == MANIFEST:
             self.manifest_version += 1
+            self._manifests[slug] = entry
             self._add_folder(parent_of(slug))
             return
         parent, _, name = slug.rpartition("/")

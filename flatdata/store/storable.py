@@ -69,11 +69,14 @@ def check_storable(value: Json, limits: Limits = DEFAULT_LIMITS) -> None:
         below: list[Json] = []
         for item in level:
             kind = item.__class__
-            if kind not in _KINDS:
-                kind = next((base for base in _BASES if isinstance(item, base)), kind)
             if kind is str:
                 if not item.isascii():
                     _check_text(item)
+                continue
+            if kind not in _KINDS:
+                kind = next((base for base in _BASES if isinstance(item, base)), kind)
+            if kind is str:
+                _check_text(item)
             elif kind is dict or kind is list:
                 if depth == limits.max_depth:
                     raise CodecError(f"nested more than {limits.max_depth} deep")
@@ -98,11 +101,12 @@ _KINDS: Final = frozenset((*_BASES, *_PLAIN))
 
 
 def _check_keys(mapping: dict[Any, Json]) -> None:
-    for key in mapping:
-        if not isinstance(key, str):
-            raise CodecError("a key is not text")
-        if not key.isascii():
-            _check_text(key)
+    try:
+        text = "".join(mapping)
+    except TypeError:
+        raise CodecError("a key is not text") from None
+    if not text.isascii():
+        _check_text(text)
 
 
 def _check_number(value: Json, kind: type) -> None:

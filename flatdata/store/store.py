@@ -38,6 +38,7 @@ from flatdata.store.entry import Entry
 from flatdata.store.flushing import flush_file_system
 from flatdata.store.follower import Follower
 from flatdata.store.log import ChangeLog
+from flatdata.store.orders import Orders
 from flatdata.store.paths import Tree
 from flatdata.store.planning import Plan
 from flatdata.store.recovery import recover
@@ -67,6 +68,8 @@ class Store:
         self._checkpoint = CheckpointFile(state_dir / "checkpoint", self.log)
         self._follower = Follower(self.log, self.catalogue_path, self._checkpoint)
         self.state = self._follower.state
+        self.orders = Orders(self.state)
+        """Where appended rows come."""
         self.record_listeners = self._follower.listeners
         """Told of each record, in order."""
         self._lock = WriteLock(state_dir / "lock")

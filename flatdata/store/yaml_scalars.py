@@ -115,12 +115,15 @@ _TAGGED: Final[dict[str, Callable[[str], Json]]] = {
 # --- writing --------------------------------------------------------------------------------------
 
 _PLAIN_START: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_/($")
-_SURELY_PLAIN: Final = re.compile(
-    r"[A-Za-z_/($](?:[\x20-\x22\x24-\x39\x3b-\x7e]*[\x21\x22\x24-\x39\x3b-\x7e])?"
-)
-"""Most texts there are: ASCII without `:` and `#`, beginning with no digit and ending with no blank."""
-_OTHER_MEANING: Final = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
+_MEANINGS: Final = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+_OTHER_MEANING: Final = frozenset(_MEANINGS)
 _LONGEST_MEANING: Final = max(map(len, _OTHER_MEANING))
+is_surely_plain: Final = re.compile(
+    rf"(?!(?i:{'|'.join(_MEANINGS)})\Z)"
+    r"[A-Za-z_/($](?:[\x20-\x22\x24-\x39\x3b-\x7e]*[\x21\x22\x24-\x39\x3b-\x7e])?"
+).fullmatch
+"""Whether a text is like most there are, and plain by one look: ASCII on one line, without `:` and `#`,
+beginning with no digit, ending with no blank, and with no other meaning. Others may be plain, too."""
 # Covers, for all dialects at once: decimal, octal, hexadecimal, binary, `1_000`, `1,000`, exponents,
 # sexagesimal, times, dates. It also quotes some text that nobody would misread ("3D"), which is harmless.
 _NUMBER_LIKE: Final = re.compile(r"[0-9][0-9a-fA-FoOxXtTzZ_.,:+\- ]*")
@@ -143,8 +146,10 @@ def spell_text(text: str) -> str:
     """The text as a scalar on one line: plain where that is safe, else in single or double quotes."""
     if not text:
         return "''"
-    if _SURELY_PLAIN.fullmatch(text) and (len(text) > _LONGEST_MEANING or text.lower() not in _OTHER_MEANING):
+    if is_surely_plain(text):
         return text
+    if "0" <= text[0] <= "9" and _NUMBER_LIKE.fullmatch(text):
+        return f"'{text}'"
     if not (text.isascii() and text.isprintable()) and _NEEDS_ESCAPE.search(text):
         return f'"{_ESCAPED.sub(_escape, text)}"'
     if _is_plain(text):
@@ -166,14 +171,13 @@ def spell_scalar(value: Json) -> str:
 
 
 def _is_plain(text: str) -> bool:
+    """Whether a text that is not like a number, and needs no escapes, is read as that text."""
     first, last = text[0], text[-1]
     if first not in _PLAIN_START and (first.isascii() or first.isspace()):
         return False
     if last == ":" or last.isspace() or ": " in text or " #" in text:
         return False
-    if len(text) <= _LONGEST_MEANING and text.lower() in _OTHER_MEANING:
-        return False
-    return not ("0" <= first <= "9" and _NUMBER_LIKE.fullmatch(text))
+    return len(text) > _LONGEST_MEANING or text.lower() not in _OTHER_MEANING
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from flatdata.store.storable import DEFAULT_LIMITS, CodecError, Json, Limits, check_storable
-from flatdata.store.yaml_scalars import is_printable, spell_scalar, spell_text
+from flatdata.store.yaml_scalars import is_printable, is_surely_plain, spell_scalar, spell_text
 
 _INDENT: Final = "  "
 _LONGEST_IMPLICIT_KEY: Final = 1000
@@ -47,8 +47,13 @@ def _add_mapping(mapping: dict[str, Json], indent: str, lead: str, lines: list[s
     for key, value in mapping.items():
         head = lead + (_spell_short_key(key) if len(key) <= 64 else _spell_key(key, indent))
         lead = indent
-        if value.__class__ is str and "\n" not in value:
-            lines.append(f"{head} {spell_text(value)}\n")
+        # Classes are compared before anything is called, and most texts need one look: this runs for every
+        # field of every file that is written.
+        kind = value.__class__
+        if kind is str:
+            lines.append(f"{head} {value if is_surely_plain(value) else _inline(value, indent)}\n")
+        elif kind is int:
+            lines.append(f"{head} {value}\n")
         elif isinstance(value, (dict, list)) and value:
             lines.append(f"{head}\n")
             inner = indent + _INDENT
@@ -66,7 +71,9 @@ def _add_sequence(sequence: list[Json], indent: str, lead: str, lines: list[str]
     for value in sequence:
         head = f"{lead}- "
         lead = indent
-        if isinstance(value, dict) and value:
+        if value.__class__ is str and is_surely_plain(value):
+            lines.append(f"{head}{value}\n")
+        elif isinstance(value, dict) and value:
             _add_mapping(value, inner, head, lines)
         elif isinstance(value, list) and value:
             _add_sequence(value, inner, head, lines)

@@ -18,7 +18,6 @@ from flatdata.query.tree import (
     Json,
     Keyed,
     KeyIndex,
-    Node,
     Operator,
     OrderBy,
     OrderIndex,
@@ -26,10 +25,11 @@ from flatdata.query.tree import (
     Scope,
 )
 from flatdata.store.entry import Entry, encode_json
+from flatdata.store.orders import Orders
 from flatdata.store.sources import Source, row_id, row_order
 
 if TYPE_CHECKING:
-    from flatdata.index.index import Index, Result
+    from flatdata.index.index import Index
 
 
 class Rows(Protocol):
@@ -44,8 +44,8 @@ class Rows(Protocol):
     def with_keys(self, column: str, keys: Collection[str]) -> Sequence[Entry]:
         """The rows whose value in `column` is one of `keys`, as texts; no key is empty."""
 
-    def last(self) -> Entry | None:
-        """The last row in display order."""
+    def next_order(self) -> int | None:
+        """The order of a row behind the last one; None where the last one has none."""
 
     def count(self) -> int:
         """How many rows there are."""
@@ -120,8 +120,12 @@ def _column(name: str) -> Field:
     return Field("appenate.column", name, read)
 
 
-class Children(Protocol):
+class Content(Protocol):
     """The part of the store that is needed here."""
+
+    @property
+    def orders(self) -> Orders:
+        """Where appended rows come."""
 
     def children(self, slug: str) -> list[Entry]:
         """The entries directly below."""
@@ -130,7 +134,7 @@ class Children(Protocol):
 class IndexedRows:
     """The rows of the source at `slug`, found through the index."""
 
-    def __init__(self, store: Children, index: Index, slug: str) -> None:
+    def __init__(self, store: Content, index: Index, slug: str) -> None:
         self._store = store
         self._index = index
         self._slug = slug
@@ -142,23 +146,22 @@ class IndexedRows:
 
     def page(self, offset: int, limit: int) -> list[Entry]:
         """`limit` rows in display order, from the row number `offset` on."""
-        return self._search(offset=offset, limit=limit).entries
+        order = (OrderBy(_PLACE, _BY_PLACE),)
+        return self._index.search(Query(Scope(self._slug), EVERYTHING, order, offset, limit)).entries
 
     def with_keys(self, column: str, keys: Collection[str]) -> list[Entry]:
         """The rows whose value in `column` is one of `keys`, in display order."""
-        return self._search(Condition(_column(column), IS_ONE_OF, frozenset(keys))).entries
+        # Sorted here: in the index, every row that was written since the last time would have to be, too.
+        where = Condition(_column(column), IS_ONE_OF, frozenset(keys))
+        return sorted(self._index.search(Query(Scope(self._slug), where)).entries, key=place_of)
 
-    def last(self) -> Entry | None:
-        """The last row in display order."""
-        found = self._search(descending=True, limit=1).entries
-        return found[0] if found else None
+    def next_order(self) -> int | None:
+        """The order of a row behind the last one; None where the last one has none."""
+        extent = self._store.orders.of(self._slug)
+        if extent.unordered:
+            return None
+        return 0 if extent.largest is None else extent.largest + 1
 
     def count(self) -> int:
         """How many rows there are."""
-        return self._search(limit=0).total
-
-    def _search(
-        self, where: Node = EVERYTHING, *, descending: bool = False, offset: int = 0, limit: int | None = None
-    ) -> Result:
-        order = (OrderBy(_PLACE, _BY_PLACE, descending),)
-        return self._index.search(Query(Scope(self._slug), where, order, offset, limit))
+        return self._index.search(Query(Scope(self._slug), limit=0)).total

@@ -261,10 +261,7 @@ def _added(
     view: View, source: Source, rows: Rows, columns: Sequence[str], wanted: Iterable[Row]
 ) -> Iterator[Put]:
     """New rows behind the last one. Where that has no order, ids keep them in line, so they get none."""
-    last = rows.last()
-    order = 0 if last is None else row_order(last)
-    if last is not None and order is not None:
-        order += 1
+    order = rows.next_order()
     for number, row in enumerate(wanted):
         place = None if order is None else order + number
         yield new_row(view, source, dict(zip(columns, row, strict=True)), order=place)

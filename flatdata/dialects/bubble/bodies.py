@@ -68,27 +68,49 @@ def read_body(
     raw: Mapping[str, Json], thing_type: ThingType, names: Names, parser: Parser, *, creating: bool
 ) -> Body:
     """What a body asks for. Raises `Refused` for the first thing that is wrong with it."""
-    writable = thing_type.writable(names)
-    built_in = {key: value for key, value in raw.items() if key in _PASSED_OVER or key in _BUILT_IN}
-    password: str | None = None
-    for key in raw:
-        if creating and key in _BUILT_IN:
-            raise unrecognized(key)
-        if key in writable or key in built_in or (creating and thing_type.is_user and key == PASSWORD):
-            continue
-        raise unrecognized(key)
-    values: dict[str, Json] = {}
-    for key, value in raw.items():
-        if key in built_in:
-            continue
-        if key == PASSWORD and key not in writable:
-            password = check_password(value)
-        else:
-            field = writable[key]
-            values[field.caption] = parser.parse(field, key, value)
-    if thing_type.is_user and (creating or EMAIL in values):
-        values[EMAIL] = check_email(values.get(EMAIL))
-    return Body(values, built_in, password)
+    return Reader(thing_type, names, parser, creating=creating).read(raw)
+
+
+class Reader:
+    """Reads the bodies of one request, which all are for one type.
+
+    Args:
+        names: what fields are called in them.
+        parser: understands their values.
+        creating: whether they are of things to be created.
+    """
+
+    def __init__(self, thing_type: ThingType, names: Names, parser: Parser, *, creating: bool) -> None:
+        self._writable = thing_type.writable(names)
+        self._parser = parser
+        self._creating = creating
+        self._is_user = thing_type.is_user
+
+    def read(self, raw: Mapping[str, Json]) -> Body:
+        """What a body asks for. Raises `Refused` for the first thing that is wrong with it."""
+        writable, parse = self._writable, self._parser.parse
+        built_in: dict[str, Json] = {}
+        password: str | None = None
+        if not writable.keys() >= raw.keys():
+            built_in = {key: value for key, value in raw.items() if key in _PASSED_OVER or key in _BUILT_IN}
+            self._check_keys(raw, built_in)
+        values: dict[str, Json] = {}
+        for key, value in raw.items():
+            if (field := writable.get(key)) is not None and key not in built_in:
+                values[field.caption] = parse(field, key, value)
+            elif key not in built_in:
+                password = check_password(value)
+        if self._is_user and (self._creating or EMAIL in values):
+            values[EMAIL] = check_email(values.get(EMAIL))
+        return Body(values, built_in, password)
+
+    def _check_keys(self, raw: Mapping[str, Json], built_in: Mapping[str, Json]) -> None:
+        for key in raw:
+            if self._creating and key in _BUILT_IN:
+                raise unrecognized(key)
+            is_password = self._creating and self._is_user and key == PASSWORD
+            if not (key in self._writable or key in built_in or is_password):
+                raise unrecognized(key)
 
 
 def check_email(value: Json) -> str:
@@ -118,8 +140,9 @@ def check_password(value: Json) -> str | None:
 def defaults(thing_type: ThingType) -> dict[str, Json]:
     """The fields with a default, by caption. A default that does not fit its field's type is none."""
     found: dict[str, Json] = {}
-    for field in thing_type.fields:
-        value = read_value(field.type, thing_type.defaults.get(field.caption, ABSENT))
+    given = thing_type.defaults
+    for field in thing_type.fields if given else ():
+        value = read_value(field.type, given.get(field.caption, ABSENT))
         if value is not ABSENT:
             found[field.caption] = show_value(field.type, value)
     return found

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from flatdata.dialects.bubble.bodies import Body, parse_object, read_body
+from flatdata.dialects.bubble.bodies import Body, Reader, parse_object
 from flatdata.dialects.bubble.errors import Refused, bad_request, not_json
 from flatdata.dialects.bubble.types import Catalogue
 from flatdata.dialects.bubble.values import Parser
@@ -42,6 +42,7 @@ def create_lines(
         raise bad_request(f"No more than {MAX_LINES} things can be created at once")
     deadline = clock() + MAX_SECONDS
     parser = writer.api.parser(catalogue)
+    reader = Reader(writer.thing_type, writer.api.names, parser, creating=True)
     answers: list[str | Refused | None] = []
     bodies: list[Body] = []
     for line in lines:
@@ -49,7 +50,7 @@ def create_lines(
             answers.append(Refused(400, "ERROR", "The request took too long; this thing was not created"))
             continue
         try:
-            bodies.append(_read_line(line, writer, parser))
+            bodies.append(_read_line(line, reader, parser))
             answers.append(None)
         except Refused as refused:
             answers.append(refused)
@@ -59,14 +60,13 @@ def create_lines(
     return Answer(400 if failed else 200, b"\n".join(encode_json(_shown(result)) for result in shown))
 
 
-def _read_line(line: bytes, writer: Writer, parser: Parser) -> Body:
+def _read_line(line: bytes, reader: Reader, parser: Parser) -> Body:
     """The thing of one line. Files of a line that is refused are not kept."""
     if not line.strip():
         raise not_json("")
     count = len(parser.uploads)
     try:
-        raw = parse_object(line)
-        return read_body(raw, writer.thing_type, writer.api.names, parser, creating=True)
+        return reader.read(parse_object(line))
     except Refused:
         del parser.uploads[count:]
         raise

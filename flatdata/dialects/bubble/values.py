@@ -83,8 +83,13 @@ class Parser:
 
         `key` is what the client calls the field. Raises `Refused`.
         """
+        field_type = thing_field.type
+        # Most values are texts, and need no more than this.
+        is_text = field_type.kind == "text" and not field_type.many
+        if is_text and value.__class__ is str and len(value) <= MAX_TEXT:
+            return value or None
         try:
-            return self._parse(thing_field.type, value)
+            return self._parse(field_type, value)
         except _Bad as bad:
             raise invalid(key, bad.reason, bad.code) from None
 

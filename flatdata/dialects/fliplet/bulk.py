@@ -12,7 +12,6 @@ from flatdata.dialects.fliplet.api import Call, empty_answer, live_source, machi
 from flatdata.dialects.fliplet.body import is_true
 from flatdata.dialects.fliplet.errors import bad_request
 from flatdata.dialects.fliplet.hooks import INSERT, Hasher
-from flatdata.dialects.fliplet.places import IS_ORDERED, LAST_FIRST
 from flatdata.dialects.fliplet.render import EVERYTHING_SHOWN, FULL, Lens
 from flatdata.dialects.fliplet.write import (
     column_changes,
@@ -22,11 +21,10 @@ from flatdata.dialects.fliplet.write import (
     prepare_insert,
     row_at,
 )
-from flatdata.index.index import Index
-from flatdata.query.tree import Query, Scope
 from flatdata.store.changes import Change, Put
+from flatdata.store.orders import Orders
 from flatdata.store.planning import View
-from flatdata.store.sources import Source, changed_row, new_row, row_order
+from flatdata.store.sources import Source, changed_row, new_row
 
 Json = Any
 """Any JSON value."""
@@ -97,7 +95,7 @@ def _puts(
     updated: set[str] = set()
     updates = call.policy(Operation.UPDATE, source)
     lens = Lens(Grant(), machinery(source).hashed)
-    first = first_order(call.api.site.index, source.slug) if append else 0
+    first = first_order(call.api.site.store.orders, source.slug) if append else 0
     for number, columns in enumerate(rows):
         order = None if first is None else first + number
         entry = row_at(view, source, names[number] or "") if names is not None else None
@@ -110,14 +108,12 @@ def _puts(
     return puts, updated
 
 
-def first_order(index: Index, slug: str) -> int | None:
+def first_order(orders: Orders, slug: str) -> int | None:
     """The order of the first row that is appended: behind those that have one.
 
     Where rows have none, being single inserts, the new ones get none either: they would come before them.
-    The index knows the last one; to look at fifty thousand rows takes longer than to write a thousand.
     """
-    scope = Scope(slug)
-    last = index.search(Query(scope, IS_ORDERED, LAST_FIRST, limit=1, total=False)).entries
-    if last:
-        return (row_order(last[0]) or 0) + 1
-    return None if index.search(Query(scope, limit=0)).total else 0
+    extent = orders.of(slug)
+    if extent.largest is not None:
+        return extent.largest + 1
+    return None if extent.unordered else 0

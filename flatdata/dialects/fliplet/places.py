@@ -13,7 +13,7 @@ from typing import Final
 
 from flatdata.dialects.fliplet.fields import META_FIELDS
 from flatdata.dialects.fliplet.queryparts import order_key
-from flatdata.query.tree import Condition, Field, Json, Operator, OrderBy, OrderIndex, Ranged
+from flatdata.query.tree import Field, Json, OrderBy, OrderIndex
 
 _INVERTED: Final = bytes(range(255, -1, -1))
 _END: Final = b"\xff"
@@ -63,18 +63,3 @@ _PLACES: Final = OrderIndex("fliplet place", _place_key)
 
 DEFAULT_ORDER: Final = (OrderBy(_PLACE, _PLACES),)
 """The default order."""
-
-LAST_FIRST: Final = (OrderBy(_PLACE, _PLACES, descending=True),)
-"""The default order from its end."""
-
-
-def _has_order(place: Json, operand: None) -> bool:
-    return place[0] is not None
-
-
-def _has_order_hint(operand: None) -> Ranged:
-    return Ranged(_PLACES, high=_NO_ORDER, high_open=True)
-
-
-IS_ORDERED: Final = Condition(_PLACE, Operator("fliplet ordered", _has_order, _has_order_hint), None)
-"""Holds for rows that have an `order`."""
