@@ -11,7 +11,7 @@ from pyroaring import BitMap
 from flatdata.index.collection import Collection
 from flatdata.index.ordering import Ordering
 from flatdata.index.postings import Postings
-from flatdata.query.tree import Field, KeyIndex
+from flatdata.query.tree import Absent, Field, Json, KeyIndex
 from flatdata.store.entry import Entry
 
 MOST_WALKED: Final = 500
@@ -19,12 +19,19 @@ MOST_WALKED: Final = 500
 all keys are gone through, which costs some 0.2 µs for each entry."""
 _FIRST_STEP: Final = 64
 
+_Found = tuple[Entry, "Json | Absent", BitMap]
+"""The first entry of a group, its value, and the set."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Entries that share a key: the first in order, how many there are, and all of them if wanted."""
+    """Entries that share a key: the first in order, how many there are, and all of them if wanted.
+
+    `value` is that of the first in the field that decides.
+    """
 
     first: Entry
+    value: Json | Absent
     count: int
     entries: list[Entry]
 
@@ -33,13 +40,14 @@ def grouped(
     ordered: Iterable[Entry], field: Field, index: KeyIndex, start: int, stop: int | None, members: bool
 ) -> list[Group]:
     """The groups [start, stop) of entries that come in order, by reading each of them."""
-    groups: dict[object, list[Entry]] = {}
+    groups: dict[object, tuple[Json | Absent, list[Entry]]] = {}
     for entry in ordered:
-        (key,) = index.keys(field.read(entry))
-        groups.setdefault(key, []).append(entry)
+        value = field.read(entry)
+        (key,) = index.keys(value)
+        groups.setdefault(key, (value, []))[1].append(entry)
     return [
-        Group(entries[0], len(entries), entries if members else [])
-        for entries in list(groups.values())[start:stop]
+        Group(entries[0], value, len(entries), entries if members else [])
+        for value, entries in list(groups.values())[start:stop]
     ]
 
 
@@ -60,15 +68,16 @@ class Grouping:
         postings = self._collection.postings((self._field, self._index))
         most = min(len(postings) if stop is None else stop, len(postings), len(wanted))
         if most <= MOST_WALKED:
-            sets = self._walk(wanted, postings, most)[start:]
-            return _Walked([self._group(*each) for each in sets], in_order=not self._ordering.by_slug)
+            found = self._walk(wanted, postings, most)[start:]
+            return _Walked([self._group(*each) for each in found], in_order=not self._ordering.by_slug)
         ordered = self._ordering.page(wanted, 0, len(wanted))
-        return _Collected(ordered, list(postings.among(wanted)), slice(start, stop), members=self._members)
+        sets = list(postings.among(wanted))
+        return _Collected(ordered, self._field, sets, slice(start, stop), members=self._members)
 
-    def _walk(self, wanted: BitMap, postings: Postings, most: int) -> list[tuple[Entry, BitMap]]:
+    def _walk(self, wanted: BitMap, postings: Postings, most: int) -> list[_Found]:
         """The first groups: that of the first entry, that of the first which is not in it, and so on."""
         read, keys_of = self._field.read, self._index.keys
-        found: list[tuple[Entry, BitMap]] = []
+        found: list[_Found] = []
         everything = len(wanted) == len(self._collection.members)
         left = BitMap(wanted)
         at, step = 0, _FIRST_STEP
@@ -76,10 +85,11 @@ class Grouping:
             for entry in page:
                 if entry.num not in left:
                     continue
-                group = postings.find(keys_of(read(entry)))
+                value = read(entry)
+                group = postings.find(keys_of(value))
                 if not everything:
                     group = group & wanted
-                found.append((entry, group))
+                found.append((entry, value, group))
                 left -= group
                 if len(found) == most or not left:
                     return found
@@ -87,15 +97,15 @@ class Grouping:
             step *= 2
         return found
 
-    def _group(self, first: Entry, group: BitMap) -> Group:
+    def _group(self, first: Entry, value: Json | Absent, group: BitMap) -> Group:
         if not self._members:
-            return Group(first, len(group), [])
+            return Group(first, value, len(group), [])
         if len(group) == 1:
-            return Group(first, 1, [first])
+            return Group(first, value, 1, [first])
         if self._ordering.by_slug:
             entries = self._collection.entries
-            return Group(first, len(group), [entries[num] for num in group])
-        return Group(first, len(group), self._ordering.page(group, 0, len(group)))
+            return Group(first, value, len(group), [entries[num] for num in group])
+        return Group(first, value, len(group), self._ordering.page(group, 0, len(group)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,7 @@ class _Collected:
     """All entries in order, and the sets that they are divided into."""
 
     ordered: list[Entry]
+    field: Field
     sets: list[BitMap | int]
     wanted: slice
     members: bool
@@ -133,10 +144,11 @@ class _Collected:
 
     def _group(self, first: int, group: BitMap | int, place: Callable[[int], int]) -> Group:
         entry = self.ordered[first]
+        value = self.field.read(entry)
         if isinstance(group, int):
-            return Group(entry, 1, [entry] if self.members else [])
+            return Group(entry, value, 1, [entry] if self.members else [])
         places = sorted(map(place, group)) if self.members else []
-        return Group(entry, len(group), [self.ordered[at] for at in places])
+        return Group(entry, value, len(group), [self.ordered[at] for at in places])
 
 
 Gathered = _Walked | _Collected

@@ -12,7 +12,7 @@ from typing import Final
 
 from flatdata.dialects.flextype.render import SPECIAL_FIELDS, Rendering
 from flatdata.query.tree import ABSENT, Absent, Field, Json
-from flatdata.store.entry import Entry
+from flatdata.store.entry import Entry, field_reader
 
 STORED: Final = "data"
 """The view of fields that are read as they are stored."""
@@ -27,10 +27,13 @@ def field_at(path: str, how: Rendering) -> Field:
     """The field that a client calls `path`."""
     if path in SPECIAL_FIELDS:
         return Field(how.view, path, _special(path, how))
+    read = field_reader(path)
     if path == "content":
-        return Field(CONTENT, path, lambda entry: entry.fields.get("content", ""))
+        return Field(CONTENT, path, lambda entry: read(entry, ""))
     if path.partition(".")[0] in _COMPUTED:
-        return Field(how.view, path, lambda entry: entry.fields.get(path, ABSENT))
+        return Field(how.view, path, lambda entry: read(entry, ABSENT))
+    if "." not in path:
+        return Field(STORED, path, lambda entry: read(entry, ABSENT))
     return Field(STORED, path, lambda entry: read_path(entry.fields, path))
 
 

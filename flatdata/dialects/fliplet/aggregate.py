@@ -20,7 +20,7 @@ from flatdata.query.documents import Document
 from flatdata.query.pipeline import Pipeline
 from flatdata.query.pipelineplan import IDENTITY, Documents, Head, counted, head_of
 from flatdata.query.tree import ABSENT, Absent, All, Json, Query
-from flatdata.store.entry import Entry
+from flatdata.store.entry import Entry, field_reader
 from flatdata.store.sources import Source
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def _column(path: str) -> Callable[[Entry], Json | Absent] | None:
     """A way to a column that needs no document."""
     name = path.removeprefix(DATA)
-    return None if "." in name else lambda entry: entry.fields.get(name, ABSENT)
+    read = field_reader(name)
+    return None if "." in name else lambda entry: read(entry, ABSENT)
 
 
 _FIELDS: Final = Documents(
@@ -59,9 +60,8 @@ def _answer(site: Site, source: Source, head: Head, asked: Query) -> Iterable[Do
     if head.total:
         return head.counts(site.index.search(structs.replace(asked, offset=0, limit=0, total=True)).total)
     if head.groups is not None:
-        read = head.groups.read
         groups = site.index.groups(asked, head.groups, IDENTITY, members=False)
-        return [counted(read(group.first), group.count) for group in groups]
+        return [counted(group.value, group.count) for group in groups]
     return documents_of(site.index.search(asked).entries, source, head.rest.reads)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from flatdata.query.siftvalues import Many, read_path
 from flatdata.query.tree import ABSENT, Absent, Field, Json
 from flatdata.store.dates import iso_ms
-from flatdata.store.entry import Entry
+from flatdata.store.entry import Entry, field_reader
 from flatdata.store.sources import parse_row_id
 
 ReadField = Callable[[str], Field]
@@ -23,7 +23,8 @@ def data_field(path: str) -> Field:
     """Address a column, or with dots what lies inside of one."""
     if "." in path:
         return Field("fliplet", path, lambda entry: read_path(entry.fields, path))
-    return Field("data", path, lambda entry: entry.fields.get(path, ABSENT))
+    read = field_reader(path)
+    return Field("data", path, lambda entry: read(entry, ABSENT))
 
 
 def visible_fields(shows: Callable[[str], bool]) -> ReadField:
