@@ -18,7 +18,7 @@ from flatdata.site import Site
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
-    write(tmp_path, "content/films/alien/entry.yaml", "title: Alien\n")
+    write(tmp_path, "films/alien/entry.yaml", "title: Alien\n")
     make_tokens(tmp_path)
     site = Site(tmp_path, load_settings(tmp_path, {}, {}))
     site.start("thread")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -22,8 +21,9 @@ from flatdata.index.structures import SortedList
 from flatdata.index.tables import Sizes
 from flatdata.query.tree import Field, KeyIndex, OrderIndex, SizeIndex
 from flatdata.store.entry import Entry
+from flatdata.turns import give_way
 
-_CHUNK: Final = 200
+_CHUNK: Final = 50
 """Entries between two moments at which others may have the interpreter."""
 _STEP: Final = 100
 """Changes that a structure takes over at a time, while others wait for the lock: a millisecond."""
@@ -108,7 +108,7 @@ class Collection:
             elif self._come_near(wanted):
                 return
             # Let requests have the lock that wait for it.
-            time.sleep(0)
+            give_way()
 
     def _come_near(self, wanted: Iterable[Key]) -> bool:
         """Have structures take over some changes; whether what is left can wait until they are used."""
@@ -197,8 +197,8 @@ class Collection:
                 with _held(chunk):
                     for structure in made.values():
                         structure.collect(chunk)
-                # Building may take a second: let requests have the interpreter that wait for it.
-                time.sleep(0)
+                # Building may take a second.
+                give_way()
             for structure in made.values():
                 structure.finish()
         except BaseException:

@@ -28,6 +28,7 @@ from flatdata.query.tree import Field, KeyIndex, Node, Query, Relevance, Scope
 from flatdata.store.entry import Entry
 from flatdata.store.paths import MANIFEST, join
 from flatdata.store.state import State
+from flatdata.turns import in_turns
 
 __all__ = ["SMALL", "Group", "Index", "Result"]
 
@@ -124,7 +125,9 @@ class Index:
             if len(self._state.folders.get(slug, ())) >= SMALL:
                 yield from self._search_collection(Query(Scope(slug), query.where, total=False), slug).entries
             else:
-                yield from (entry for entry in self._state.children(slug) if matches(query.where, entry))
+                yield from (
+                    entry for entry in in_turns(self._state.children(slug)) if matches(query.where, entry)
+                )
         if scope.min_depth <= 0:
             own = self._state.entries.get(scope.slug)
             if own is not None and own.form != MANIFEST and matches(query.where, own):
@@ -162,8 +165,10 @@ class Index:
             first = self._first(query, collection, plan, ordering)
             if first is not None:
                 return first
+        # Who only counts needs no order, into which what was written since would have to be put.
+        needed = ordering.keys if query.limit != 0 else []
         return self._with_wanted(
-            query.where, collection, plan, ordering.keys, lambda wanted: _page(query, ordering, wanted)
+            query.where, collection, plan, needed, lambda wanted: _page(query, ordering, wanted)
         )
 
     # --- ranking --------------------------------------------------------------------------------------
@@ -216,7 +221,7 @@ class Index:
                 missing = True
                 continue
             # Without the lock: this may take long, and what changes meanwhile is asked about once more.
-            for entry in unknown:
+            for entry in in_turns(unknown):
                 verdicts[entry] = matches(where, entry)
 
     def _first(

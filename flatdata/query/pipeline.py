@@ -26,6 +26,7 @@ from flatdata.query.javascript import is_number
 from flatdata.query.pipelinematch import compile_match
 from flatdata.query.pipelinereshape import Reshape, add_fields, project, replace_root, replace_with, unset
 from flatdata.query.tree import ABSENT, Json
+from flatdata.turns import in_turns
 
 __all__ = ["Pipeline", "PipelineError", "parse_pipeline"]
 
@@ -154,7 +155,7 @@ class _Reader:
 
 def _match(reader: _Reader, operand: Json, depth: int) -> Run:
     test = compile_match(reader.compiler, operand, depth)
-    return lambda documents, work: [document for document in documents if test(document)]
+    return lambda documents, work: [document for document in in_turns(documents) if test(document)]
 
 
 def _count_of(name: str, operand: Json) -> int:
@@ -226,7 +227,7 @@ def _unwind(reader: _Reader, operand: Json, depth: int) -> Run:
 
     def run(documents: Documents, work: _Work) -> Documents:
         made: Documents = []
-        for document in documents:
+        for document in in_turns(documents):
             made += unwound(document)
             if len(made) > MAX_DOCUMENTS:
                 raise PipelineError(f"$unwind gives more than {MAX_DOCUMENTS} documents")
@@ -243,7 +244,7 @@ def _group(reader: _Reader, operand: Json, depth: int) -> Run:
 
     def run(documents: Documents, work: _Work) -> Documents:
         groups: dict[Hashable, tuple[Json, Documents]] = {}
-        for document in documents:
+        for document in in_turns(documents):
             value = identity(document)
             key = key_of(value)
             if key not in groups:
@@ -289,7 +290,7 @@ def _each(
 
     def read_stage(reader: _Reader, operand: Json, depth: int) -> Run:
         reshape = read(reader.compiler, operand, depth)
-        return lambda documents, work: [reshape(document) for document in documents]
+        return lambda documents, work: [reshape(document) for document in in_turns(documents)]
 
     return read_stage
 

@@ -18,6 +18,7 @@ from flatdata.store.disk import Disk, HalfDone
 from flatdata.store.images import image_after, render
 from flatdata.store.log import Effect, image_bytes
 from flatdata.store.paths import ENTRY_YAML, FILE
+from flatdata.turns import in_turns
 
 _TRANSFERS: Final = frozenset({"move", "copy"})
 
@@ -35,7 +36,7 @@ def stage(effects: Sequence[Effect], key: str, disk: Disk) -> None:
     Raises:
         OSError; CodecError, for what no file can say. `discard` then removes what was written.
     """
-    for number, effect in enumerate(effects):
+    for number, effect in enumerate(in_turns(effects)):
         if effect.op == "put":
             data = _bytes_of(effect, disk)
             effect.size = len(data)
@@ -94,7 +95,7 @@ def carry_out(effects: Sequence[Effect], key: str, disk: Disk) -> None:
     flushes = is_transfer(effects)
     disk.new_record()
     try:
-        for number, effect in enumerate(effects):
+        for number, effect in enumerate(in_turns(effects)):
             apply(effect, f"{key}-{number}", disk, keep=number <= kept)
             done.append((effect, f"{key}-{number}"))
         if flushes:

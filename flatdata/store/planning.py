@@ -27,6 +27,7 @@ from flatdata.store.paths import (
     parent_of,
 )
 from flatdata.store.state import State
+from flatdata.turns import in_turns
 
 _OF_ONE_ENTRY: Final = (Put, Delete)
 _REMOVALS: Final = (Delete, DeleteTree)
@@ -96,7 +97,7 @@ def work_out(changes: Sequence[Change], view: View, disk: Disk) -> list[Effect]:
     effects: list[Effect] = []
     promoted: set[str] = set()
     ready: set[str] = set()
-    for change in changes:
+    for change in in_turns(changes):
         if isinstance(change, Put):
             parent = parent_of(change.slug)
             # The way to a folder is looked at once: a thousand rows go to one.

@@ -36,6 +36,7 @@ from flatdata.store.sources import (
     row_order,
     update_manifest,
 )
+from flatdata.turns import in_turns
 
 LIMITS: Final[Mapping[str, int]] = {"Rows": 10_000, "NewRows": 1_500, "DeletedRows": 500}
 """Most rows that a request may hold, by collection (seed)."""
@@ -200,13 +201,13 @@ def _replace(
     """The changes after which the rows are `wanted`, in that order."""
     by_key: dict[str, Entry] = {}
     unwanted: list[Change] = []
-    for entry in rows.all():
+    for entry in in_turns(rows.all()):
         # A row with an empty key, or with that of a row before it, cannot be among the wanted ones.
         key = columns.key_of(entry.fields)
         if not key or by_key.setdefault(key, entry) is not entry:
             unwanted.append(Delete(entry.slug))
     changes: list[Change] = []
-    for order, row in enumerate(wanted):
+    for order, row in enumerate(in_turns(wanted)):
         known = by_key.pop(row[0], None)
         if known is None:
             fields: dict[str, Json] = dict(zip(columns.new, row, strict=True))
@@ -231,7 +232,7 @@ def _amend(
                 f"Headers: the rows have {len(columns.old)} Vals, there are {len(columns.new)} Headers; "
                 "send Rows to replace them"
             )
-        for entry in rows.all():
+        for entry in in_turns(rows.all()):
             changes[entry.slug] = changed_row(view, entry, columns.carried_over(entry.fields))
     gone = {row[0] for row in asked.deleted_rows}
     deleted = _found(rows, columns, gone)

@@ -17,6 +17,7 @@ from flatdata.dialects.bubble.values import Parser
 from flatdata.dialects.bubble.write import Writer
 from flatdata.query.tree import Json
 from flatdata.store.entry import encode_json
+from flatdata.turns import in_turns
 
 MAX_LINES: Final = 1_000
 MAX_SECONDS: Final = 240.0
@@ -45,7 +46,7 @@ def create_lines(
     reader = Reader(writer.thing_type, writer.api.names, parser, creating=True)
     answers: list[str | Refused | None] = []
     bodies: list[Body] = []
-    for line in lines:
+    for line in in_turns(lines):
         if clock() > deadline:
             answers.append(Refused(400, "ERROR", "The request took too long; this thing was not created"))
             continue

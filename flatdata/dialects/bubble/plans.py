@@ -31,6 +31,7 @@ from flatdata.store.sources import (
     update_manifest,
 )
 from flatdata.store.storable import DEFAULT_LIMITS
+from flatdata.turns import in_turns
 
 PASSWORD_HASH: Final = "password_hash"
 """The key of `_meta` that holds the hash of a user's password: no API shows `_meta`."""
@@ -111,7 +112,7 @@ def plan_creation(
     emails = _Emails(view, rights.thing_type)
     changes: list[Change] = []
     results: list[str | Refused] = []
-    for draft, random_part in zip(drafts, random_parts(len(drafts)), strict=True):
+    for draft, random_part in zip(in_turns(drafts), random_parts(len(drafts)), strict=True):
         identity = unique_id(ms, random_part)
         row = new_row(view, rights.thing_type.source, draft.columns, name=identity)
         put = Put(row.slug, row.fields, {**(row.meta or {}), **draft.meta})

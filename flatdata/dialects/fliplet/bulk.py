@@ -25,6 +25,7 @@ from flatdata.store.changes import Change, Put
 from flatdata.store.orders import Orders
 from flatdata.store.planning import View
 from flatdata.store.sources import Source, changed_row, new_row
+from flatdata.turns import in_turns
 
 Json = Any
 """Any JSON value."""
@@ -62,7 +63,9 @@ def import_rows(call: Call) -> Response:
         rows = [{column: value for column, value in row.items() if column != "id"} for row in rows]
     inserts = call.policy(Operation.INSERT)
     machine, hasher, trigger = machinery(source), Hasher(), read_trigger(body.get("source"))
-    prepared = [prepare_insert(source, machine, grant_insert(inserts, row), hasher, trigger) for row in rows]
+    prepared = [
+        prepare_insert(source, machine, grant_insert(inserts, row), hasher, trigger) for row in in_turns(rows)
+    ]
 
     def plan(view: View) -> tuple[list[Change], tuple[list[str], list[str]]]:
         current = live_source(view, source.slug)
@@ -96,7 +99,7 @@ def _puts(
     updates = call.policy(Operation.UPDATE, source)
     lens = Lens(Grant(), machinery(source).hashed)
     first = first_order(call.api.site.store.orders, source.slug) if append else 0
-    for number, columns in enumerate(rows):
+    for number, columns in enumerate(in_turns(rows)):
         order = None if first is None else first + number
         entry = row_at(view, source, names[number] or "") if names is not None else None
         if entry is None or entry.slug in updated:

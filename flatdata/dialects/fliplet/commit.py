@@ -32,6 +32,7 @@ from flatdata.store.entry import Entry, encode_json
 from flatdata.store.paths import name_of
 from flatdata.store.planning import View
 from flatdata.store.sources import Source, changed_row, new_row, parse_row_id
+from flatdata.turns import in_turns
 
 Json = Any
 """Any JSON value."""
@@ -214,7 +215,7 @@ def _prepared(call: Call, source: Source, machine: Machinery, commit: Commit) ->
     """The columns of each item after the hooks that come before saving."""
     store, hasher = call.api.site.store, Hasher()
     prepared = []
-    for item in commit.items:
+    for item in in_turns(commit.items):
         entry = None if item.name is None else row_at(store, source, item.name)
         if entry is None:
             prepared.append(prepare_insert(source, machine, item.data, hasher, commit.trigger))
@@ -251,7 +252,7 @@ def commit_rows(call: Call) -> Response:
             *(call.policy(each, current) for each in (Operation.INSERT, Operation.UPDATE, Operation.DELETE))
         )
         planner = _Planner(commit, view, current, policies, Lens(Grant(), machine.hashed))
-        for item, columns in zip(commit.items, prepared, strict=True):
+        for item, columns in zip(in_turns(commit.items), prepared, strict=True):
             planner.write(item, columns, call.caller.user_id)
         deletions = planner.deletions(removes_unlisted)
         if commit.gap is not None:
