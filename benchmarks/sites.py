@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -81,6 +84,17 @@ def make_site(root: Path, size: int) -> Site:
     site = Site(root, _make_tokens(root))
     add_source(site, FILMS_ID, "films", size)
     return site
+
+
+def remove_created(site: Site, films: Iterable[str]) -> None:
+    """Remove all content but manifests and the films of these names, as somebody would on the disk."""
+    kept = {*(f"{name}.yaml" for name in films), "manifest.yaml"}
+    for source in (site.root / "content").iterdir():
+        for found in os.scandir(source):
+            if found.is_dir():
+                shutil.rmtree(found.path)
+            elif found.name not in kept:
+                os.unlink(found.path)
 
 
 def _make_tokens(root: Path) -> dict[str, str]:
