@@ -34,7 +34,9 @@ def memory(bench: Bench) -> Section:
     bench.server.wait_until_quiet(60)
     created = _entries(bench) - bench.extent.size
     more = sites.memory(bench.server)["worker"]
-    told.notes.append(f"{significant(more.rss)} MB before the {created:,} entries that were created meanwhile were removed")
+    told.notes.append(
+        f"{significant(more.rss)} MB before the {created:,} entries that others had created went"
+    )
     sites.remove_created(bench.site, bench.films.by_name)
     end = time.monotonic() + _QUIET_SECONDS
     while _entries(bench) != bench.extent.size and time.monotonic() < end:

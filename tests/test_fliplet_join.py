@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from flatdata.dialects.fliplet.join import Join, assemble, parse_joins, value_at
 from flatdata.dialects.fliplet.queryparts import QueryBodyError
 from flatdata.query.evaluate import matches
 from flatdata.query.tree import ABSENT, EVERYTHING
+from flatdata.store.entry import Entry, encode_json
 
 
 def entry(number: int, source: int, **data: Any) -> dict[str, Any]:
@@ -126,8 +126,12 @@ def test_each_join_is_fetched_once_with_its_filter() -> None:
     (first, *_) = assemble(ARTICLES, fetch, joins=parse_joins(source))
     assert set(first["joins"]) == {"A", "B"}
     assert [(join.source_id, join.source_name) for join in asked] == [(123, None), (None, "Other")]
-    assert matches(asked[0].where, SimpleNamespace(fields={"Likes": 5}))
-    assert not matches(asked[0].where, SimpleNamespace(fields={"Likes": 1}))
+    liked, other = (
+        Entry(f"comments/{likes}", encode_json({"Likes": likes}), form="file", mtime_ns=0, size=0)
+        for likes in (5, 1)
+    )
+    assert matches(asked[0].where, liked)
+    assert not matches(asked[0].where, other)
     assert asked[1].where == EVERYTHING
 
 
