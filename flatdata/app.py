@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from flask import Flask, Response
+from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from flatdata.application import Application
@@ -46,7 +46,7 @@ _LATER: Final = (
 _LATER_SECONDS: Final = 60.0
 
 
-def create_app(site: Site, log: Callable[[bytes], None] | None = None) -> Flask:
+def create_app(site: Site, log: Callable[[bytes], None] | None = None) -> Application:
     """The application over an open site, writing its access log to `log`. The caller closes the site."""
     app = Application("flatdata")
     app.config["MAX_CONTENT_LENGTH"] = site.settings.max_body_bytes
@@ -60,7 +60,7 @@ def create_app(site: Site, log: Callable[[bytes], None] | None = None) -> Flask:
     return app
 
 
-def create_app_from_environment() -> Flask:
+def create_app_from_environment() -> Application:
     """The application of the site named by `FLATDATA_ROOT`, for a WSGI server's worker process.
 
     `FLATDATA_OPTIONS` holds settings from the command line as JSON. The site closes when the process ends.

@@ -26,10 +26,18 @@ if TYPE_CHECKING:
 
 _RULES_KEPT: Final = 1_024
 _HOSTS_KEPT: Final = 256
+_LONGEST_KEPT: Final = 200
+"""Characters of paths and hosts that are kept: clients must not fill the memory with long ones."""
 _NO_SESSION: Final = NullSession()
 
-host_of = lru_cache(_HOSTS_KEPT)(get_host)
-"""The host that a request names, checked for its characters; "" for one that is none."""
+_known_host = lru_cache(_HOSTS_KEPT)(get_host)
+
+
+def _host_of(request: Request) -> str:
+    """The host that a request names, checked for its characters; "" for one that is none."""
+    named = request.environ.get("HTTP_HOST")
+    look_up = _known_host if len(named or "") <= _LONGEST_KEPT else get_host
+    return look_up(request.scheme, named, request.server)
 
 
 class NoSessions(SessionInterface):
@@ -73,7 +81,7 @@ class Application(Flask):
     def __init__(self, name: str) -> None:
         super().__init__(name, static_folder=None)
         self.url_map.merge_slashes = False
-        self.matched = lru_cache(_RULES_KEPT)(self._match)
+        self._known_match = lru_cache(_RULES_KEPT)(self._match)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """The function itself: Flask looks into each at each request, whether it is a coroutine."""
@@ -87,10 +95,14 @@ class Application(Flask):
         """What builds addresses during a request; nothing does outside of one."""
         if request is None:
             return None
-        request.host = host = host_of(request.scheme, request.environ.get("HTTP_HOST"), request.server)
+        request.host = host = _host_of(request)
         return MapAdapter(
             self.url_map, host, request.root_path, "", request.scheme, request.path, request.method
         )
+
+    def matched(self, path: str, method: str) -> tuple[Rule, Mapping[str, Any]]:
+        """The rule for a path and a method, and what the path names. Raises HTTPException."""
+        return (self._known_match if len(path) <= _LONGEST_KEPT else self._match)(path, method)
 
     def _match(self, path: str, method: str) -> tuple[Rule, Mapping[str, Any]]:
         return self.url_map.bind("localhost", path_info=path, default_method=method).match(return_rule=True)

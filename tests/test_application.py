@@ -11,13 +11,15 @@ from conftest import make_tokens, write
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
+from flatdata import application
 from flatdata.app import create_app
+from flatdata.application import Application
 from flatdata.settings import load_settings
 from flatdata.site import Site
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
+def app(tmp_path: Path) -> Iterator[Application]:
     write(tmp_path, "films/alien/entry.yaml", "title: Alien\n")
     make_tokens(tmp_path)
     site = Site(tmp_path, load_settings(tmp_path, {}, {}))
@@ -120,3 +122,15 @@ def test_addresses_are_built_with_the_host_of_the_request(app: Flask) -> None:
         "http://localhost:8080/health",
         "http://films.example/health",
     ]
+
+
+def test_long_paths_and_hosts_that_clients_make_up_are_not_kept(app: Application) -> None:
+    client = client_of(app)
+    client.get("/v1/apps")
+    before = app._known_match.cache_info().currsize, application._known_host.cache_info().currsize
+    for number in range(3):
+        host = f"{'h' * 300}{number}.example"
+        response = client.get(f"/v1/{'x' * 300}{number}", headers={"Host": host})
+        assert response.status_code == 404
+    after = app._known_match.cache_info().currsize, application._known_host.cache_info().currsize
+    assert before == after

@@ -24,6 +24,8 @@ SHARED: Final = "\x02"
 SEPARATOR: Final = "\x1f"
 """Between the word and the path of a term."""
 WORD: Final = re.compile(r"\w+")
+_LONGEST_KEPT: Final = 200
+"""Characters of paths that are kept: clients choose them, and must not fill the memory."""
 _PLAIN_PATH: Final = str.maketrans({"\n": " ", SEPARATOR: " "})
 """Characters of keys that separate terms from each other, or words from paths."""
 
@@ -49,13 +51,19 @@ def words_path(path: str) -> str:
     return ".".join(segment for segment in path.split(".") if not segment.isdigit())
 
 
-@lru_cache(maxsize=1_000)
 def path_below(path: str, key: str) -> str:
     """The path of the strings at a key of what is at a dotted path; with an empty key, of its own strings."""
+    return (_known_below if len(path) + len(key) <= _LONGEST_KEPT else _below)(path, key)
+
+
+def _below(path: str, key: str) -> str:
     path = words_path(path)
     if not key:
         return path
     return words_path(f"{path}.{key}" if path else key)
+
+
+_known_below: Final = lru_cache(maxsize=1_000)(_below)
 
 
 def has_own_path(key: str) -> bool:

@@ -78,6 +78,8 @@ class Entry:
 _READ_WHOLE: Final = 20
 """Entries read whole for one field, before it pays to make a parser of that field alone."""
 _MOST_READERS: Final = 500
+_LONGEST_KEPT: Final = 200
+"""Characters of names whose readers are kept: clients choose the names, and must not fill the memory."""
 _UNSPEAKABLE: Final = frozenset('"\\')
 """Characters of names that `msgspec` takes for no field."""
 
@@ -115,5 +117,9 @@ class FieldReader:
         self._decode = msgspec.json.Decoder(struct).decode
 
 
-field_reader: Final = lru_cache(_MOST_READERS)(FieldReader)
-"""The reader of a field, by its name."""
+_known_reader: Final = lru_cache(_MOST_READERS)(FieldReader)
+
+
+def field_reader(name: str) -> FieldReader:
+    """The reader of a field, by its name: the same one for everybody, unless the name is very long."""
+    return _known_reader(name) if len(name) <= _LONGEST_KEPT else FieldReader(name)
