@@ -2,7 +2,7 @@
 
 A thread that computes keeps its processor for a turn of the system's scheduler, some milliseconds, even
 where a request that needs a tenth of that stands behind it in the queue of the same processor: of reads
-beside a slow query, one in a hundred took 6 ms, and takes 2.5 where the query gives way.
+beside a slow query, one in a hundred took 6 ms, and takes 3 where the query gives way.
 """
 
 from __future__ import annotations

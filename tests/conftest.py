@@ -178,12 +178,15 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture
-def serve_with_words(
-    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Path], Server]:
-    """The same, once the index of words has all that is in the site."""
+def words_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index of words is written, and looked at, without pauses."""
     monkeypatch.setattr(words_module, "_REFRESH_SECONDS", 0.0)
-    monkeypatch.setattr(writer_module, "_COMMIT_SECONDS", 0.01)
+    monkeypatch.setattr(writer_module, "_COMMIT_SECONDS", 0.002)
+
+
+@pytest.fixture
+def serve_with_words(serve: Callable[..., Server], words_at_once: None) -> Callable[[Path], Server]:
+    """The same, once the index of words has all that is in the site."""
 
     def start(root: Path) -> Server:
         server = serve(root)

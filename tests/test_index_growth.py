@@ -13,9 +13,7 @@ import pytest
 from pyroaring import BitMap
 from test_words import Site, contains, field
 
-from flatdata.index import words as words_module
 from flatdata.index import words_view as view_module
-from flatdata.index import words_writer as writer_module
 from flatdata.index.collection import Collection
 from flatdata.index.ordering import Ordering
 from flatdata.index.terms import analyse
@@ -25,15 +23,11 @@ from flatdata.query.tree import All, AnyOf, Condition, Node, Query, Relevance, S
 from flatdata.store.changes import Put
 from flatdata.store.entry import Entry
 
+pytestmark = pytest.mark.usefixtures("words_at_once")
+
 FIELDS = ("t", "u")
 SIZES = (300, 1_200)
 MATCHES = 100
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words_module, "_REFRESH_SECONDS", 0.0)
-    monkeypatch.setattr(writer_module, "_COMMIT_SECONDS", 0.002)
 
 
 @pytest.fixture

@@ -18,8 +18,6 @@ from test_words import COLLECTIONS, RECORDS, STEPS, Site, field, take
 
 from flatdata.index import index as index_module
 from flatdata.index import ranking
-from flatdata.index import words as words_module
-from flatdata.index import words_writer as writer_module
 from flatdata.index.terms import analyse
 from flatdata.index.words_view import Counts, places_of
 from flatdata.query.bubble_words import IN_TEXTS, word_place, word_search
@@ -27,6 +25,8 @@ from flatdata.query.evaluate import matches
 from flatdata.query.tree import EVERYTHING, AnyOf, Condition, Node, Query, Relevance, Scope, Sought
 from flatdata.store.changes import Delete, Put
 from flatdata.store.entry import Entry
+
+pytestmark = pytest.mark.usefixtures("words_at_once")
 
 LONG = "x" * 58 + "ational"
 """A word that shares its term with others, while its stem does not look it."""
@@ -37,12 +37,6 @@ SOUGHT = st.lists(
     max_size=2,
 )
 Asked = list[tuple[list[str], list[str]]]
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words_module, "_REFRESH_SECONDS", 0.0)
-    monkeypatch.setattr(writer_module, "_COMMIT_SECONDS", 0.002)
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from test_words import Site
 
 from flatdata.dialects.fliplet.fields import data_field
 from flatdata.index import index as index_module
-from flatdata.index import words as words_module
-from flatdata.index import words_writer as writer_module
 from flatdata.index.terms import SEPARATOR, SHARED, terms_of
 from flatdata.query.evaluate import matches
 from flatdata.query.sift import parse_where
@@ -45,10 +43,8 @@ DOUBTFUL: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _at_once(words_at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_module, "SMALL", 0)
-    monkeypatch.setattr(words_module, "_REFRESH_SECONDS", 0.0)
-    monkeypatch.setattr(writer_module, "_COMMIT_SECONDS", 0.002)
 
 
 @pytest.fixture

@@ -17,9 +17,7 @@ from hypothesis import strategies as st
 
 from flatdata.dialects.fliplet.fields import data_field
 from flatdata.index import index as index_module
-from flatdata.index import words as words_module
 from flatdata.index import words_view as view_module
-from flatdata.index import words_writer as writer_module
 from flatdata.index.index import Index
 from flatdata.index.keeper import Keeper
 from flatdata.index.terms import analyse, has_own_path, terms_of
@@ -40,11 +38,9 @@ FIELDS = ("t", "u", "k\nl", "m\x1fn", "2024")
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _at_once(words_at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The index is used for the smallest collection, and kept up to date without pauses."""
     monkeypatch.setattr(index_module, "SMALL", 0)
-    monkeypatch.setattr(words_module, "_REFRESH_SECONDS", 0.0)
-    monkeypatch.setattr(writer_module, "_COMMIT_SECONDS", 0.002)
 
 
 class Site:

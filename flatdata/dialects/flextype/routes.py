@@ -266,11 +266,6 @@ def _refused(error: Refused) -> Response:
     return _refusal(error.problem, error.detail)
 
 
-def _not_possible(error: Exception) -> Response:
-    """What the store refuses."""
-    return _refusal(next(PROBLEM_OF[kind] for kind in type(error).__mro__ if kind in PROBLEM_OF))
-
-
 def _http_error(error: HTTPException) -> Response:
     """What Flask itself refuses: a body that is too large, a host name that is none."""
     return _refusal(TOO_LARGE if error.code == TOO_LARGE.status else BAD_REQUEST)
@@ -319,8 +314,8 @@ def create_blueprint(site: Site) -> Blueprint:
     _add_route(blueprint, COPY, "copy", dressed(api.copy))
     _add_route(blueprint, f"{ENTRIES}/<flextype_rest:rest>", "elsewhere", dressed(api.elsewhere))
     blueprint.register_error_handler(Refused, dressed(_refused))
-    for kind in PROBLEM_OF:
-        blueprint.register_error_handler(kind, dressed(_not_possible))
+    for kind, problem in PROBLEM_OF.items():
+        blueprint.register_error_handler(kind, dressed(lambda error, answer=problem: _refusal(answer)))
     blueprint.register_error_handler(HTTPException, dressed(_http_error))
     blueprint.register_error_handler(Exception, dressed(_unexpected))
     return blueprint

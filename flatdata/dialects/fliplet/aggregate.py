@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 def _column(path: str) -> Callable[[Entry], Json | Absent] | None:
     """A way to a column that needs no document."""
     name = path.removeprefix(DATA)
+    if "." in name:
+        return None
     read = field_reader(name)
-    return None if "." in name else lambda entry: read(entry, ABSENT)
+    return lambda entry: read(entry, ABSENT)
 
 
 _FIELDS: Final = Documents(
