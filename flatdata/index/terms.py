@@ -30,9 +30,14 @@ _PLAIN_PATH: Final = str.maketrans({"\n": " ", SEPARATOR: " "})
 """Characters of keys that separate terms from each other, or words from paths."""
 
 
-@lru_cache(maxsize=100_000)
 def stem_of(word: str) -> str | None:
     """The stem of a case-folded word, None for a stop word."""
+    # Endings are of English letters: numbers and many names are their own stems, and not worth remembering.
+    return _stem(word) if "a" <= word[-1:] <= "z" else word[:LONGEST]
+
+
+@lru_cache(maxsize=20_000)
+def _stem(word: str) -> str | None:
     from flatdata.index.whoosh_adapter import STOP_WORDS, stem  # not needed to open a site
 
     return None if word in STOP_WORDS else str(stem(word))[:LONGEST]  # type: ignore[no-untyped-call]

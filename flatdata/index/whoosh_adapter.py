@@ -10,6 +10,8 @@ a cache, and every failure here is a `BrokenWords`, upon which it is made again.
 from __future__ import annotations
 
 import contextlib
+import mmap
+import os
 import shutil
 from array import array
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
@@ -17,11 +19,12 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from pyroaring import BitMap
-from whoosh import index as whoosh_index
 from whoosh.analysis import STOP_WORDS  # type: ignore[attr-defined]
 from whoosh.codec.whoosh3 import W3LeafMatcher
 from whoosh.fields import ID, KEYWORD, Schema
-from whoosh.index import LockError
+from whoosh.filedb.filestore import FileStorage
+from whoosh.filedb.structfile import BufferFile
+from whoosh.index import FileIndex, LockError
 from whoosh.lang.porter import stem
 from whoosh.matching.wrappers import FilterMatcher
 from whoosh.query import Prefix  # type: ignore[attr-defined]
@@ -36,6 +39,8 @@ __all__ = ["STOP_WORDS", "Segment", "WhooshIndex", "WhooshWriter", "stem"]
 _T = TypeVar("_T")
 _MEMORY_MB: Final = 192
 _MANY_SLUGS: Final = 50
+_PEEKED: Final = 256
+"""Bytes that hold the head of a block of postings."""
 
 
 class _Terms(KEYWORD):
@@ -50,6 +55,72 @@ def _schema() -> Schema:
     return Schema(slug=ID(unique=True, sortable=True), terms=_Terms(scorable=True))
 
 
+class _InPlace(BufferFile):
+    """A part of a segment's file, read where it is mapped.
+
+    Whoosh's own class copies all of it when it is opened, at every commit and by every reader: what a process
+    knew of some 100,000 entries' words it then had in memory twice over.
+
+    Args:
+        data: what is read; closed with this.
+    """
+
+    def __init__(self, data: memoryview, name: str | None = None) -> None:
+        self._buf: Any = data
+        self._name = name
+        self._at = 0
+        self.file: Any = self
+        self.onclose = None
+        self.is_real = False
+        self.is_closed = False
+
+    def subset(self, position: int, length: int, name: str | None = None) -> _InPlace:
+        return _InPlace(self._buf[position : position + length], name or self._name)
+
+    def read(self, size: int | None = -1) -> bytes:
+        start = self._at
+        self._at = len(self._buf) if size is None or size < 0 else min(start + size, len(self._buf))
+        return bytes(self._buf[start : self._at])
+
+    def readline(self) -> bytes:
+        rest = bytes(self._buf[self._at :])
+        line = rest[: rest.find(b"\n") + 1] or rest
+        self._at += len(line)
+        return line
+
+    def peek(self, size: int = 0) -> bytes:
+        """Some of what comes next: `pickle` asks for it, instead of reading byte by byte."""
+        return bytes(self._buf[self._at : self._at + _PEEKED])
+
+    def seek(self, where: int, whence: int = os.SEEK_SET) -> int:
+        begin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._buf)}[whence]
+        self._at = begin + where
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def close(self) -> None:
+        # What others still read of it keeps the memory mapped.
+        with contextlib.suppress(BufferError):
+            self._buf.release()
+        self.is_closed = True
+
+
+class _Storage(FileStorage):
+    """The files of an index; segments are read in place."""
+
+    def open_file(self, name: str, **kwargs: Any) -> Any:
+        if not name.endswith(".seg"):
+            return super().open_file(name, **kwargs)  # type: ignore[no-untyped-call]
+        with open(os.path.join(self.folder, name), "rb") as file:
+            return _InPlace(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), name)
+
+
+def _storage(folder: Path) -> _Storage:
+    return _Storage(str(folder))  # type: ignore[no-untyped-call]
+
+
 class WhooshIndex:
     """The index files in one folder."""
 
@@ -62,12 +133,12 @@ class WhooshIndex:
         """An empty index, in place of whatever was there. Raises BrokenWords."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder, _guarded(lambda: whoosh_index.create_in(str(folder), _schema())))
+        return cls(folder, _guarded(lambda: FileIndex.create(_storage(folder), _schema())))  # type: ignore[no-untyped-call]
 
     @classmethod
     def open(cls, folder: Path) -> WhooshIndex:
         """The index that is there. Raises BrokenWords."""
-        return cls(folder, _guarded(lambda: whoosh_index.open_dir(str(folder))))
+        return cls(folder, _guarded(lambda: FileIndex(_storage(folder))))  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Let go of the files."""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from flatdata.index.whoosh_adapter import Segment, WhooshIndex
 
 _SHORTEST: Final = 3
-_SIGNS: Final = (LONG, SHARED)
-"""What stands in terms where others have a word."""
 _MOST_ANSWERS: Final = 200_000
 """Entries or words in all the answers of a kind that are remembered, at least."""
 _ANSWERS_AN_ENTRY: Final = 4
@@ -142,12 +140,24 @@ class Held:
         self.repeated: _Answers[_Documents] = _Answers()
         lexicon = segment.lexicon()
         self.lexicon = "\n" + "\n".join(lexicon) + "\n"
-        self.by_stem: dict[str, list[str]] = {}
+        """All terms, a line each, in order."""
+        self._inflected: dict[str, list[str]] = {}
         for term in lexicon:
             word = term.partition(SEPARATOR)[0]
-            stemmed = stem_of(word) if word not in _SIGNS else word
-            if stemmed is not None:
-                self.by_stem.setdefault(stemmed, []).append(term)
+            stemmed = stem_of(word)
+            if stemmed is not None and stemmed != word:
+                self._inflected.setdefault(stemmed, []).append(term)
+
+    def terms(self, stemmed: str) -> list[str]:
+        """The terms of the words that have a stem, at whatever path.
+
+        Most words are their own stems, as numbers and names are: those are looked up among the terms, since a
+        list for each would take five times as much memory as the terms do.
+        """
+        found = list(self._inflected.get(stemmed, ()))
+        if stem_of(stemmed) == stemmed:
+            found += lines_beginning(self.lexicon, stemmed + SEPARATOR)
+        return found
 
 
 class View:
@@ -277,7 +287,7 @@ class View:
 
     def _terms(self, stemmed: str) -> set[str]:
         """The terms of a stem, at whatever path."""
-        return {term for _, held in self._segments for term in held.by_stem.get(stemmed, ())}
+        return {term for _, held in self._segments for term in held.terms(stemmed)}
 
     def _words_with(self, word: str, path: str, begins: bool, ends: bool) -> list[str]:
         """The words at `path` that hold `word`: at their beginning, at their end, as a whole or anywhere."""
@@ -336,6 +346,23 @@ def _union(sets: Iterable[BitMap]) -> BitMap:
 def _documents(segment: Segment, held: Held, term: str) -> array[int]:
     documents = held.documents.get(term)
     return held.documents.keep(term, segment.documents(term)) if documents is None else documents
+
+
+def lines_beginning(text: str, prefix: str) -> Iterator[str]:
+    """The lines that begin with `prefix`, of lines in order with a newline before and behind each."""
+    low, high = 0, len(text) - 1
+    while low < high:
+        # The newline before the line in the middle; those at `low` and before it are before shorter ones.
+        middle = text.rfind("\n", low, (low + high) // 2 + 1)
+        end = text.index("\n", middle + 1)
+        if text[middle + 1 : end] < prefix:
+            low = end
+        else:
+            high = middle
+    while text.startswith(prefix, low + 1):
+        end = text.index("\n", low + 1)
+        yield text[low + 1 : end]
+        low = end
 
 
 def _lines_with(text: str, pattern: str) -> Iterator[str]:

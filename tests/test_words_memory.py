@@ -1,0 +1,97 @@
+"""What the words of a site take in the memory of a process that reads them."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flatdata.index.terms import SEPARATOR, analyse, stem_of
+from flatdata.index.whoosh_adapter import WhooshIndex, stem
+from flatdata.index.words_view import Held, lines_beginning
+
+
+def _index(folder: Path, count: int) -> WhooshIndex:
+    index = WhooshIndex.create(folder)
+    writer = index.writer()
+    assert writer is not None
+    with writer:
+        for number in range(count):
+            terms = {f"{number:08d}{SEPARATOR}title": 1, f"word{number % 50}{SEPARATOR}content": 2}
+            writer.add(f"films/{number}", terms)
+        writer.commit()
+    return index
+
+
+def test_segments_are_read_in_place(tmp_path: Path) -> None:
+    index = _index(tmp_path / "words", 4_000)
+    file_bytes = sum(path.stat().st_size for path in (tmp_path / "words").glob("*.seg"))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        _, segments = index.segments()
+        held = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert segments[0].documents(f"word7{SEPARATOR}content").tolist() == list(range(7, 4_000, 50))
+    assert segments[0].slugs()[3_999] == "films/3999"
+    assert held < file_bytes / 4
+    for segment in segments:
+        segment.close()
+    index.close()
+
+
+def test_words_that_are_their_own_stems_are_held_once(tmp_path: Path) -> None:
+    index = _index(tmp_path / "words", 2_000)
+    _, segments = index.segments()
+    lexicon_bytes = sum(len(term) + 1 for term in segments[0].lexicon())
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        held = Held(segments[0], {})
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    # A number of eight bytes for each document, and the terms.
+    assert taken < 2_000 * 8 + 2 * lexicon_bytes
+    assert held.terms("00000007") == [f"00000007{SEPARATOR}title"]
+    segments[0].close()
+    index.close()
+
+
+def test_terms_of_a_stem_are_those_of_its_words_and_its_own(tmp_path: Path) -> None:
+    index = WhooshIndex.create(tmp_path / "words")
+    writer = index.writer()
+    assert writer is not None
+    words = ["run", "running", "runs", "runner", "the", "rune", "zoo"]
+    with writer:
+        writer.add("a", {f"{word}{SEPARATOR}{path}": 1 for word in words for path in ("t", "u")})
+        writer.commit()
+    _, segments = index.segments()
+    held = Held(segments[0], {})
+    for stemmed in {found for word in words for found in analyse(word)} | {"the", "running", "no"}:
+        wanted = {
+            f"{word}{SEPARATOR}{path}" for word in words for path in ("t", "u") if stem_of(word) == stemmed
+        }
+        assert set(held.terms(stemmed)) == wanted
+    segments[0].close()
+    index.close()
+
+
+@given(st.text(min_size=1), st.sampled_from("0123456789_éßя\x01"))
+def test_words_without_an_english_ending_are_their_own_stems(text: str, last: str) -> None:
+    word = (text + last).casefold()[:64]
+    assert stem_of(word) == (stem(word) if word[-1:].isascii() else word)  # type: ignore[no-untyped-call]
+    assert stem(word) == word or "a" <= word[-1:] <= "z"  # type: ignore[no-untyped-call]
+
+
+@given(st.sets(st.text("abc", max_size=4)), st.text("abc", min_size=1, max_size=3))
+def test_lines_that_begin_with_a_text(lines: set[str], prefix: str) -> None:
+    text = "\n" + "".join(f"{line}\n" for line in sorted(lines))
+    assert list(lines_beginning(text, prefix)) == [line for line in sorted(lines) if line.startswith(prefix)]
