@@ -19,6 +19,7 @@ from flatdata.index.status import READY, REBUILD_REQUEST, KeeperStatus, StatusFi
 from flatdata.index.supervisor import KeeperOptions, Supervisor, keeper_lock
 from flatdata.plugins import Plugins
 from flatdata.settings import Settings
+from flatdata.spare_memory import SpareMemory
 from flatdata.store.errors import NotASite
 from flatdata.store.scan import Problem
 from flatdata.store.sources import Sources
@@ -56,6 +57,7 @@ class Site:
         self.index = Index(self.store.state, self.store.state_dir)
         self._status_file = StatusFile(self.store.state_dir)
         self._supervisor: Supervisor | None = None
+        self._spare_memory = SpareMemory()
         self._ready = threading.Event()
         self._closing = threading.Event()
         self._loading: threading.Thread | None = None
@@ -153,6 +155,7 @@ class Site:
         if self.ready:
             self.store.look()
             self.store.follow()
+            self._spare_memory.look(self.store.state.changed)
 
     def _keeper_is_ready(self) -> bool:
         status = self.status()

@@ -91,7 +91,8 @@ class Collection:
         """Forget the older half of the changes, and the structures that have not taken them over."""
         begin = (self._journal.begin + self._journal.end) // 2
         self._structures = {key: kept for key, kept in self._structures.items() if kept.position >= begin}
-        self._journal.forget(begin)
+        # Without structures nobody will ask for any of them.
+        self._journal.forget(begin if self._structures or self._making else self._journal.end)
 
     def build(self, wanted: Iterable[Key]) -> None:
         """See to it that structures are there, making those that are not in one pass. Without the lock.

@@ -10,6 +10,7 @@ are handed to the evaluator afterwards, without the lock: they are immutable, so
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ class Index:
         self._state = state
         self._words = Words(state_dir / "index" / "words", state)
         self._collections: dict[str, Collection] = {}
-        self._free: list[int] = []
+        self._free = array("I")
         self._next_num = 0
         with state.lock:
             self._loaded(state.entries.values())
@@ -64,7 +65,7 @@ class Index:
     def _loaded(self, entries: Iterable[Entry]) -> None:
         """Begin anew with these entries. Under the state's lock."""
         # Numbers go on where they were: queries under way still hold the old ones.
-        self._free.clear()
+        del self._free[:]
         self._collections.clear()
         self._words.forget()
         for entry in entries:

@@ -6,6 +6,7 @@ one thread at a time, under `State.lock`; entries are immutable, so readers may 
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -14,6 +15,9 @@ from flatdata.store.entry import Entry
 from flatdata.store.log import Effect, Record, image_bytes
 from flatdata.store.paths import FILE, MANIFEST, is_within, join, name_of, parent_of
 
+_MANY_REMOVED: Final = 1_000
+_ROOMY: Final = 128
+"""Bytes for each name in a set, from which on it takes twice what it needs."""
 LARGEST_NUMBER: Final = 10**15
 """Rows with larger numbers than this do not say what the next one is."""
 
@@ -36,6 +40,9 @@ class State:
         """Grows with every change of a manifest."""
         self.seq = 0
         """Number of the last record applied."""
+        self.changed = 0
+        """How many entries were put, removed or loaded so far."""
+        self._removed = 0
         self.epoch = ""
         """The epoch of the log (`flatdata.store.log`) in which this was learned."""
         self.listeners: list[ChangeListener] = []
@@ -84,6 +91,7 @@ class State:
             self.manifest_version += fresh.manifest_version + 1
             self.seq = seq
             self.epoch = epoch
+            self.changed += len(self.entries)
             for listener in self.load_listeners:
                 listener(self.entries.values())
 
@@ -95,6 +103,16 @@ class State:
             for effect in record.changes:
                 self._apply(effect, record)
             self.seq = record.seq
+            if self._removed > max(_MANY_REMOVED, len(self.entries) // 2):
+                self._shrink()
+
+    def _shrink(self) -> None:
+        """Let go of the room that removed entries took: tables keep theirs however much is taken out."""
+        self._removed = 0
+        self.entries = dict(self.entries)
+        for slug, names in self.folders.items():
+            if sys.getsizeof(names) > _ROOMY * (len(names) + 8):
+                self.folders[slug] = set(names)
 
     def _apply(self, effect: Effect, record: Record) -> None:
         if effect.op == "put":
@@ -130,6 +148,7 @@ class State:
 
     def put(self, entry: Entry) -> None:
         """Create or replace one entry."""
+        self.changed += 1
         before = self.entries.get(entry.slug)
         self._insert(entry)
         for listener in self.listeners:
@@ -140,6 +159,8 @@ class State:
         entry = self.entries.pop(slug, None)
         if entry is None:
             return
+        self.changed += 1
+        self._removed += 1
         if entry.form == MANIFEST:
             self.manifest_version += 1
             self._manifests.pop(slug, None)
