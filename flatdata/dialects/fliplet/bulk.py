@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flask import Response
@@ -48,6 +48,13 @@ def _row_name(identity: Json) -> str | None:
     return str(identity) if isinstance(identity, str) or type(identity) is int else None
 
 
+def _taken(rows: list[dict[str, Json]]) -> Iterator[dict[str, Json]]:
+    """The rows, which are taken out of the list: what was sent goes while as much again is made of it."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
+
+
 def import_rows(call: Call) -> Response:
     """`POST /v1/data-sources/{ds}/data`: replaces all rows, or appends.
 
@@ -64,7 +71,8 @@ def import_rows(call: Call) -> Response:
     inserts = call.policy(Operation.INSERT)
     machine, hasher, trigger = machinery(source), Hasher(), read_trigger(body.get("source"))
     prepared = [
-        prepare_insert(source, machine, grant_insert(inserts, row), hasher, trigger) for row in in_turns(rows)
+        prepare_insert(source, machine, grant_insert(inserts, row), hasher, trigger)
+        for row in in_turns(_taken(rows))
     ]
 
     def plan(view: View) -> tuple[list[Change], tuple[list[str], list[str]]]:
