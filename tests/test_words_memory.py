@@ -9,9 +9,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flatdata.index.committed import VERSION, Committed, CommittedFile
 from flatdata.index.terms import SEPARATOR, analyse, stem_of
 from flatdata.index.whoosh_adapter import WhooshIndex, stem
+from flatdata.index.words import Words
 from flatdata.index.words_view import Held, lines_beginning
+from flatdata.store.entry import Entry
+from flatdata.store.state import State
 
 
 def _index(folder: Path, count: int) -> WhooshIndex:
@@ -82,6 +86,31 @@ def test_terms_of_a_stem_are_those_of_its_words_and_its_own(tmp_path: Path) -> N
         assert set(held.terms(stemmed)) == wanted
     segments[0].close()
     index.close()
+
+
+def test_changes_that_words_are_behind_of_are_no_objects_of_their_own(tmp_path: Path) -> None:
+    _index(tmp_path, 10).close()
+    CommittedFile(tmp_path).write(Committed(VERSION, "", 1, 0, 0, 10))
+    words = Words(tmp_path, State())
+    words.refresh()
+    entries = [
+        Entry(f"c/{number}", b"{}", form="file", mtime_ns=0, size=2, seq=number)
+        for number in range(1_000, 11_000)
+    ]
+    for entry in entries:
+        entry.num = entry.seq
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for entry in entries:
+            words.touched(entry)
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(words.behind) == len(entries)
+    assert taken < 24 * len(entries)
+    words.close()
 
 
 @given(st.text(min_size=1), st.sampled_from("0123456789_éßя\x01"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
-from operator import itemgetter
 from typing import Any, Final
 
 from pyroaring import BitMap
@@ -32,7 +31,9 @@ class SortedList:
         self._key = key
         self._order = Blocks([], [], array("I"))
         self._table = KeyTable((), ())
-        self._collected: list[tuple[Any, Entry]] = []
+        # Side by side: a tuple for each would leave a hole beside each key once the list is made.
+        self._collected_keys: list[Any] = []
+        self._collected: list[Entry] = []
         self._marks: _Marks | None = None
         self.members = BitMap()
         """The entries in the list. Not to be changed by others."""
@@ -49,15 +50,20 @@ class SortedList:
     def collect(self, entries: Iterable[Entry]) -> None:
         """Take in some of many entries, while the list is made; `finish` when all are in."""
         key_of = self._key
-        self._collected += [(key, entry) for entry in entries if (key := key_of(entry)) is not None]
+        for entry in entries:
+            key = key_of(entry)
+            if key is not None:
+                self._collected_keys.append(key)
+                self._collected.append(entry)
 
     def finish(self) -> None:
         """Make what was collected ready to be asked."""
-        collected = self._collected
-        self._collected = []
-        collected.sort(key=_slug_of)
-        collected.sort(key=_first)
-        keys = [key for key, _ in collected]
+        collected, unordered = self._collected, self._collected_keys
+        self._collected, self._collected_keys = [], []
+        slugs = [entry.slug for entry in collected]
+        places = sorted(range(len(slugs)), key=slugs.__getitem__)
+        places.sort(key=unordered.__getitem__)
+        keys = [unordered[place] for place in places]
         shared: Any = None
         for at, key in enumerate(keys):
             # Entries with equal keys share one.
@@ -65,10 +71,10 @@ class SortedList:
                 keys[at] = shared
             else:
                 shared = key
-        nums = array("I", [entry.num for _, entry in collected])
+        nums = array("I", [collected[place].num for place in places])
         self._table = KeyTable(nums, keys)
         self.members = BitMap(nums)
-        self._order = Blocks(keys, [entry.slug for _, entry in collected], nums)
+        self._order = Blocks(keys, [slugs[place] for place in places], nums)
 
     def change(self, old: Entry | None, new: Entry | None) -> None:
         """Take over that `old` became `new`."""
@@ -292,10 +298,3 @@ class _Marks:
 
     def _place(self, mark: int) -> int:
         return self._order.place(self._at[mark])
-
-
-_first: Final = itemgetter(0)
-
-
-def _slug_of(collected: tuple[Any, Entry]) -> str:
-    return collected[1].slug
