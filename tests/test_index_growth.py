@@ -102,6 +102,20 @@ def test_ranking_as_many_of_more_entries_takes_little_more(sites: list[Site]) ->
     assert taken[1] < 1.2 * taken[0]
 
 
+def test_ranking_more_matches_takes_little_more(tmp_path: Path) -> None:
+    query = ranked("film")
+    taken = []
+    for size in SIZES:
+        site = Site(tmp_path / str(size))
+        texts = ["film " * (1 + number % 7 // 5) + "x" * (number % 211) for number in range(size)]
+        site.commit(*(Put(f"c/e{number:04d}", {"t": text}) for number, text in enumerate(texts)))
+        site.catch_up()
+        assert site.index.search(query).total == size
+        taken.append(steps(lambda site=site: site.index.search(query)))
+        site.close()
+    assert taken[1] < 1.2 * taken[0]
+
+
 def test_a_page_of_as_many_of_more_entries_takes_little_more(sites: list[Site]) -> None:
     query = Query(Scope("c"), contains("noir"), limit=20, total=False)
     taken = []

@@ -56,6 +56,22 @@ class Counts:
         often = found & self._often
         return often if found.issubset(self.nums) else (found - self.nums) | often
 
+    def apart(self, found: BitMap, few: int) -> list[tuple[BitMap, bool]]:
+        """`found` in sets of entries in which it occurs equally often, and whether it does at all.
+
+        A set of at most `few` entries may be mixed.
+        """
+        often = found & self._often
+        without = found - self.nums
+        sets = [(without, False), (found - often - without, True)]
+        for nums in self._repeated.values():
+            if len(often) <= few:
+                break
+            sets.append((often & nums, True))
+            often = often - nums
+        sets.append((often, True))
+        return [(nums, occurs) for nums, occurs in sets if nums]
+
     def frequencies(self, entries: BitMap, place_of: Mapping[int, int]) -> list[int]:
         """How often it occurs in each of `entries`; `place_of` tells from their numbers in which order."""
         counts = [1] * len(entries)
