@@ -141,9 +141,33 @@ def test_words_of_many_entries_do_not_drive_each_other_out(
     def never(segment: Segment, term: str) -> Any:
         raise AssertionError(term)
 
-    monkeypatch.setattr(Segment, "documents", never)
-    monkeypatch.setattr(Segment, "repeated", never)
+    monkeypatch.setattr(Segment, "posting", never)
     assert [site.index.search(ranked(word)).total for word in words] == totals
+
+
+def test_a_word_is_read_once_for_finding_and_ranking(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.commit(*(Put(f"c/e{number}", {"t": "film " * (1 + number % 3)}) for number in range(120)))
+    site.catch_up()
+    read: list[str] = []
+    posting = Segment.posting
+
+    def reading(segment: Segment, term: str) -> Any:
+        read.append(term)
+        return posting(segment, term)
+
+    monkeypatch.setattr(Segment, "posting", reading)
+    found = site.index.search(ranked("film"))
+    assert [entry.fields["t"].count("film") for entry in found.entries] == [3] * 20
+    assert read.count("film\x1ft") == 1
+
+
+def test_what_is_remembered_anew_does_not_drive_others_out() -> None:
+    answers: view_module._Answers[list[str]] = view_module._Answers()
+    others = ["other"] * (view_module._MOST_ANSWERS // 2)
+    answers.keep("others", others)
+    for _ in range(3):
+        answers.keep("again", ["again"] * (view_module._MOST_ANSWERS // 4))
+    assert answers.get("others") is others
 
 
 class Looking(BitMap):
