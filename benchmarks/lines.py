@@ -169,4 +169,4 @@ GROWTH_LINES: Final[Mapping[str, Callable[[Films], Sequence[Question]]]] = {
     "full text, two words": _two_seldom_words,
     SORTED: lambda films: [Question(sort=("rating", True), offset=PAGE)],
 }
-"""Filters that leave about a page or more at every size, so that little but the size differs."""
+"""Filters that leave a page or more at every size: a fixed share of all, so more where there are more."""

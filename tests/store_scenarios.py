@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from flatdata.store import disk, flushing, log, staging
 from flatdata.store.changes import Change, Copy, Delete, DeleteTree, Move, Put
+from flatdata.store.codec import dump_entry
 from flatdata.store.log import boot_id
 from flatdata.store.scan import Scan
 from flatdata.store.store import Store
@@ -15,7 +16,7 @@ from flatdata.store.store import Store
 CALLERS_OF_THE_SYSTEM: Final = (disk, flushing, log, staging)
 """The modules whose `os` a test replaces, for a disk that refuses or a process that ends."""
 STEPS: Final = frozenset(
-    {"open", "write", "fsync", "fdatasync", "utime", "rename", "makedirs", "unlink", "rmdir", "link"}
+    {"open", "write", "fsync", "fdatasync", "utime", "rename", "mkdir", "makedirs", "unlink", "rmdir", "link"}
 )
 """The calls of the system that change something, or come before a change."""
 BEFORE: list[Change] = [
@@ -79,6 +80,18 @@ def fill(root: Path) -> Store:
     store = Store(root)
     store.commit(lambda view: (BEFORE, None), origin="test")
     return store
+
+
+def commit(store: Store, *changes: Change) -> None:
+    """Commit just these changes."""
+    store.commit(lambda view: (list(changes), None), origin="test")
+
+
+def by_hand(store: Store, slug: str, fields: dict[str, Any], form: str = "entry.yaml") -> Path:
+    path = Path(store.tree.file(slug, form))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(dump_entry(fields, form))
+    return path
 
 
 def known(store: Store) -> dict[str, Any]:

@@ -102,6 +102,20 @@ def test_ranking_as_many_of_more_entries_takes_little_more(sites: list[Site]) ->
     assert taken[1] < 1.2 * taken[0]
 
 
+def test_ranking_more_matches_takes_little_more(tmp_path: Path) -> None:
+    query = ranked("film")
+    taken = []
+    for size in SIZES:
+        site = Site(tmp_path / str(size))
+        texts = ["film " * (1 + number % 7 // 5) + "x" * (number % 211) for number in range(size)]
+        site.commit(*(Put(f"c/e{number:04d}", {"t": text}) for number, text in enumerate(texts)))
+        site.catch_up()
+        assert site.index.search(query).total == size
+        taken.append(steps(lambda site=site: site.index.search(query)))
+        site.close()
+    assert taken[1] < 1.2 * taken[0]
+
+
 def test_a_page_of_as_many_of_more_entries_takes_little_more(sites: list[Site]) -> None:
     query = Query(Scope("c"), contains("noir"), limit=20, total=False)
     taken = []
@@ -127,9 +141,33 @@ def test_words_of_many_entries_do_not_drive_each_other_out(
     def never(segment: Segment, term: str) -> Any:
         raise AssertionError(term)
 
-    monkeypatch.setattr(Segment, "documents", never)
-    monkeypatch.setattr(Segment, "repeated", never)
+    monkeypatch.setattr(Segment, "posting", never)
     assert [site.index.search(ranked(word)).total for word in words] == totals
+
+
+def test_a_word_is_read_once_for_finding_and_ranking(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.commit(*(Put(f"c/e{number}", {"t": "film " * (1 + number % 3)}) for number in range(120)))
+    site.catch_up()
+    read: list[str] = []
+    posting = Segment.posting
+
+    def reading(segment: Segment, term: str) -> Any:
+        read.append(term)
+        return posting(segment, term)
+
+    monkeypatch.setattr(Segment, "posting", reading)
+    found = site.index.search(ranked("film"))
+    assert [entry.fields["t"].count("film") for entry in found.entries] == [3] * 20
+    assert read.count("film\x1ft") == 1
+
+
+def test_what_is_remembered_anew_does_not_drive_others_out() -> None:
+    answers: view_module._Answers[list[str]] = view_module._Answers()
+    others = ["other"] * (view_module._MOST_ANSWERS // 2)
+    answers.keep("others", others)
+    for _ in range(3):
+        answers.keep("again", ["again"] * (view_module._MOST_ANSWERS // 4))
+    assert answers.get("others") is others
 
 
 class Looking(BitMap):

@@ -68,7 +68,7 @@ class Files:
 
     def write(self, root: Path) -> None:
         for top in ("content", ".flatdata/scratch"):
-            shutil.rmtree(root / top)
+            shutil.rmtree(root / top, ignore_errors=True)
         for folder in self.folders:
             (root / folder).mkdir(parents=True, exist_ok=True)
         for name, (data, mtime_ns) in self.files.items():

@@ -30,7 +30,7 @@ from flatdata.query.php_index import SORT
 from flatdata.query.tree import EVERYTHING, All, AnyOf, Condition, Node, Not, OrderBy
 from flatdata.store.changes import Change, Copy, Delete, DeleteTree, Move, Put
 from flatdata.store.paths import ENTRY_MD, ENTRY_YAML, FILE
-from flatdata.store.state import overlaps
+from flatdata.store.state import Places
 
 FIRST_SEED, _, LAST_SEED = os.environ.get("FLATDATA_TEST_SEEDS", "1-2").partition("-")
 SEEDS = range(int(FIRST_SEED), int(LAST_SEED or FIRST_SEED) + 1)
@@ -135,7 +135,7 @@ def many(pool: Pool, choose: random.Random) -> list[Change]:
     changes: dict[str, Change] = {}
     for _ in range(choose.randint(2, 12)):
         change = put(pool, choose) if choose.random() < 0.8 else Delete(slug(pool, choose))
-        if not overlaps([change.slug], changes):
+        if not Places(changes).overlap([change.slug]):
             changes[change.slug] = change
     return list(changes.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from pyroaring import BitMap
 from test_words import COLLECTIONS, RECORDS, STEPS, Site, field, take
 
@@ -113,7 +115,9 @@ def check(site: Site, asked: Asked, everything: bool) -> None:
             assert [entry.slug for entry in site.index.search(page).entries] == found[1:3]
 
 
-@pytest.mark.parametrize(("small", "soon"), [(0, 2_000), (0, 1), (48, 2_000)])
+@pytest.mark.parametrize(
+    ("small", "soon", "more"), [(0, 2_000, 64), (0, 2_000, 0), (0, 1, 0), (48, 2_000, 64)]
+)
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(RECORDS, max_size=8),
@@ -132,11 +136,17 @@ def check(site: Site, asked: Asked, everything: bool) -> None:
     [([(["noir", "film"], ["t", "u"])], True)],
 )
 def test_relevance_is_bm25_through_changes(
-    small: int, soon: int, records: list[dict[str, Any]], steps: list[Any], queries: list[tuple[Asked, bool]]
+    small: int,
+    soon: int,
+    more: int,
+    records: list[dict[str, Any]],
+    steps: list[Any],
+    queries: list[tuple[Asked, bool]],
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_module, "SMALL", small)
         patch.setattr(ranking, "_SOON", soon)
+        patch.setattr(ranking, "_MORE", more)
         site = Site(Path(tempfile.mkdtemp()))
         try:
             if records:
@@ -208,15 +218,66 @@ def test_a_stem_counts_in_all_its_forms_and_fields_together(site: Site) -> None:
     assert found == [3] * 15 + [2] * 15 + [1] * 15 + [0] * 15
 
 
+@pytest.mark.parametrize("more", [0, 10])
+def test_pages_are_parts_of_the_whole_order(site: Site, monkeypatch: pytest.MonkeyPatch, more: int) -> None:
+    """Of a page only those are scored that can be on it: a whole order is that of all scores."""
+    monkeypatch.setattr(ranking, "_MORE", more)
+    source = random.Random(3)
+    changes = []
+    for number in range(400):
+        noir, film = source.choice([0, 0, 0, 1, 1, 1, 2, 3, 9]), source.choice([0, 0, 1, 2, 4])
+        text = "noir " * noir + "film " * film + "z" * source.randint(0, 30)
+        changes.append(Put(f"c/e{number:03d}", {"t": text}))
+    changes.append(Put("c/mixed", {"t": "noir film", "2024": {"t": "noir noir"}}))
+    site.commit(*changes)
+    site.catch_up()
+    # The index of words is behind of these.
+    site.commit(
+        *(Put(f"c/e{number:03d}", {"t": "noir film " * (number % 3)}) for number in range(0, 400, 40))
+    )
+    site.store.follow()
+    parts = sought([(["noir", "film"], ["t"])])
+    for descending in (True, False):
+        query = Query(Scope("c"), EVERYTHING, relevance=Relevance(parts, descending))
+        whole = site.index.search(query)
+        assert whole.total == len(whole.entries) == 401
+        for offset, limit in ((0, 0), (0, 1), (0, 20), (20, 20), (77, 3), (150, 200), (390, 20), (500, 5)):
+            page = site.index.search(structs.replace(query, offset=offset, limit=limit))
+            assert page.entries == whole.entries[offset : offset + limit]
+            assert page.total == 401
+
+
+def test_a_page_is_made_of_few_scores(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["noir " * (1 + number % 7 // 6) + "long " * (number % 97) for number in range(600)]
+    site.commit(*(Put(f"c/e{number:03d}", {"t": text}) for number, text in enumerate(texts)))
+    site.catch_up()
+    scored = []
+    scores = ranking._Numbers.scores
+
+    def counting(numbers: Any, entries: Any) -> Any:
+        made = scores(numbers, entries)
+        scored.append(len(made[1]))
+        return made
+
+    monkeypatch.setattr(ranking._Numbers, "scores", counting)
+    relevance = Relevance(sought([(["noir"], ["t"])]))
+    query = Query(Scope("c"), where(relevance.sought), relevance=relevance)
+    whole = site.index.search(query)
+    page = site.index.search(structs.replace(query, limit=5))
+    assert (page.entries, page.total) == (whole.entries[:5], 600)
+    assert scored[0] == 600
+    assert scored[1] <= 2 * (5 + ranking._MORE)
+
+
 WORDS_OF_A_STEM = st.lists(
     st.dictionaries(st.integers(0, 12), st.sampled_from([1, 1, 1, 2, 3, 70])), min_size=1, max_size=4
 )
 
 
-@given(WORDS_OF_A_STEM, st.sets(st.integers(0, 14)))
-@example([{1: 1, 2: 2}, {1: 1, 2: 1, 3: 2}, {2: 2}], {1, 2, 3, 4})
+@given(WORDS_OF_A_STEM, st.sets(st.integers(0, 14)), st.integers(0, 3))
+@example([{1: 1, 2: 2}, {1: 1, 2: 1, 3: 2}, {2: 2}], {1, 2, 3, 4}, 0)
 def test_frequencies_of_a_stem_are_those_of_its_words_together(
-    words: list[dict[int, int]], asked: set[int]
+    words: list[dict[int, int]], asked: set[int], few: int
 ) -> None:
     counts = Counts()
     for word in words:
@@ -227,6 +288,11 @@ def test_frequencies_of_a_stem_are_those_of_its_words_together(
     found = BitMap(asked)
     assert counts.frequencies(found, places_of(found)) == [expected[num] for num in found]
     assert set(counts.unlike_once(found)) == {num for num, count in expected.items() if count != 1}
+    apart = counts.apart(found, few)
+    assert sorted(num for nums, _ in apart for num in nums) == sorted(asked)
+    for nums, occurs in apart:
+        assert len(nums) <= few or len({expected[num] for num in nums}) == 1
+        assert occurs == (expected[nums[0]] > 0)
     assert set(counts.nums) == {num for word in words for num in word}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pyroaring import BitMap
 
 from flatdata.index.tables import Sizes
 from flatdata.query.tree import Field, SizeIndex
@@ -44,6 +45,11 @@ def test_sizes_are_those_of_the_entries(held: dict[int, int | None], changes: li
             sizes.change(old, entries.get(num))
         assert sizes.of(expected) == list(expected.values())
         assert sizes.total == sum(expected.values())
+        for largest in (False, True):
+            in_order = sorted(expected.values(), reverse=largest)
+            found = sizes.extreme(BitMap(expected), 3, 0, largest=largest)
+            assert sorted([expected[each] for each in found], reverse=largest) == in_order[: len(found)]
+            assert len(found) >= min(3, len(expected))
 
 
 def test_many_sizes_take_four_bytes_each() -> None:

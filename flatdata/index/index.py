@@ -184,7 +184,7 @@ class Index:
             collection,
             plan,
             ranking.needs(),
-            lambda wanted: ranking.measure(collection, self._words, wanted).hold(
+            lambda wanted: ranking.measure(collection, self._words, wanted, first).hold(
                 first, descending=relevance.descending
             ),
         )

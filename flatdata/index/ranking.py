@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 from pyroaring import BitMap
 
 from flatdata.index.collection import Collection, Key
+from flatdata.index.tables import Sizes
 from flatdata.index.terms import analyse, path_below
 from flatdata.index.words import Words
 from flatdata.index.words_view import Counts, places_of
@@ -37,6 +38,9 @@ Stemming takes at most 22 characters off a word.
 _SOON: Final = 2_000
 """So many entries are scored in half a millisecond, for which others may wait."""
 
+_MORE: Final = 64
+"""So many entries are scored sooner than it is found out which of them need not be."""
+
 _CHARACTERS: Final = SizeIndex("characters", lambda value: value if isinstance(value, int) else 0)
 
 
@@ -45,21 +49,28 @@ class Ranking:
 
     def __init__(self, relevance: Relevance) -> None:
         self._parts = [_Part(each) for each in relevance.sought]
+        self._descending = relevance.descending
 
     def needs(self) -> list[Key]:
         """The structures it needs."""
         return [key for part in self._parts for key in part.needs()]
 
-    def measure(self, collection: Collection, words: Words, found: BitMap) -> Measured:
-        """What the scores of `found` are made of. Under the state's lock. Raises NotBuilt."""
-        parts = [part.measure(collection, words, found) for part in self._parts]
-        return Measured(found, collection.entries, parts)
+    def measure(self, collection: Collection, words: Words, found: BitMap, count: int | None) -> Measured:
+        """What the scores of `found` are made of, as far as the first `count` of them need it.
+
+        Under the state's lock. Raises NotBuilt.
+        """
+        first = _First(count, self._descending) if count is not None and len(self._parts) == 1 else None
+        parts = [part.measure(collection, words, found, first) for part in self._parts]
+        looked_at = found if first is None else parts[0].found
+        return Measured(looked_at, collection.entries, parts, len(found))
 
     def count(self, members: Sequence[Entry], found: list[Entry]) -> Measured:
         """The same by reading all of a collection's `members`."""
         # Entries that were gathered one by one may have had the same number one after the other.
         places = BitMap(range(len(found)))
-        return Measured(places, found, [part.count_all(members, found) for part in self._parts])
+        parts = [part.count_all(members, found) for part in self._parts]
+        return Measured(places, found, parts, len(found))
 
 
 class Measured:
@@ -69,18 +80,24 @@ class Measured:
         found: a number for each entry. Not changed.
         entries: by such numbers; others may be among them.
         parts: of what each score is the sum.
+        total: how many there are with those that are too far behind to be looked at.
     """
 
     def __init__(
-        self, found: BitMap, entries: Mapping[int, Entry] | Sequence[Entry], parts: Sequence[_Numbers]
+        self,
+        found: BitMap,
+        entries: Mapping[int, Entry] | Sequence[Entry],
+        parts: Sequence[_Numbers],
+        total: int,
     ) -> None:
         self._found = found
         self._entries = entries
         self._parts = parts
+        self._total = total
         self._picked: tuple[list[float], list[Entry]] | None = None
 
     def __len__(self) -> int:
-        return len(self._found)
+        return self._total
 
     def hold(self, count: int | None, *, descending: bool) -> Self:
         """Keep what is needed as it is now, for a page of the first `count` that is made without the lock."""
@@ -179,8 +196,8 @@ class _Part:
         found = [stem for text in self._texts(entry) for stem in analyse(text)]
         return [found.count(stem) for stem in self._sought.stems]
 
-    def measure(self, collection: Collection, words: Words, found: BitMap) -> _Numbers:
-        """What the scores of `found` are made of. Under the state's lock."""
+    def measure(self, collection: Collection, words: Words, found: BitMap, first: _First | None) -> _Numbers:
+        """What the scores of `found`, or of the `first` of them, are made of. Under the state's lock."""
         sizes = collection.sizes(self._sizes)
         members = collection.members
         counts, unknown = self._counted(collection, words)
@@ -192,6 +209,8 @@ class _Part:
                 for count, each in zip(known, counts, strict=True)
             ]
             read = found & unknown
+        if first is not None:
+            found = first.among(found - read, counts, sizes) | read
         odd = BitMap.union(_NONE, *(each.unlike_once(found) for each in counts)) - read
         groups = (found - odd - read, odd, read)
         return _Numbers(
@@ -231,6 +250,39 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
+class _First:
+    """The first entries in an order by one set of words, found without scoring all.
+
+    Among entries that have each stem equally often the score falls with the length, so only the shortest of
+    them can be among the best. The first `count` of each such set are enough, and those as long as the last.
+    """
+
+    count: int
+    descending: bool
+
+    def among(self, found: BitMap, counts: Sequence[Counts], sizes: Sizes) -> BitMap:
+        """Those of `found` that may be among the first, and some others."""
+        enough = self.count + _MORE
+        if len(found) <= enough:
+            return found
+        kept: list[BitMap] = []
+        alike = [(found, False)]
+        for each in counts:
+            parted = [
+                (same, scored or occurs)
+                for nums, scored in alike
+                for same, occurs in each.apart(nums, enough)
+            ]
+            kept += [same for same, _ in parted if len(same) <= enough]
+            alike = [(same, scored) for same, scored in parted if len(same) > enough]
+        for nums, scored in alike:
+            # Those without any of the words are all equal, however long.
+            largest = not self.descending
+            kept.append(sizes.extreme(nums, self.count, _MORE, largest=largest) if scored else nums)
+        return BitMap.union(_NONE, *kept)
+
+
+@dataclass(frozen=True, slots=True)
 class _Numbers:
     """Numbers about a collection and what was found in it.
 
@@ -248,6 +300,11 @@ class _Numbers:
     unknown: list[Entry]
     groups: tuple[BitMap, BitMap, BitMap]
     lengths: Sequence[list[int]]
+
+    @property
+    def found(self) -> BitMap:
+        """All that are in the groups."""
+        return BitMap.union(*self.groups)
 
     def scores(self, entries: Mapping[int, Entry] | Sequence[Entry]) -> tuple[array[int], list[float]]:
         """The numbers of what was found, and their scores for these words."""

@@ -9,6 +9,9 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from pyroaring import BitMap
+
+from flatdata.index.slices import Slices
 from flatdata.query.tree import Field, SizeIndex
 from flatdata.store.entry import Entry
 
@@ -73,6 +76,7 @@ class Sizes:
         self._nums: array[int] = array("I")
         self._collected: array[int] = array("I")
         self._sizes: array[int] | _Sparse = array("I")
+        self._slices = Slices()
         self._count = 0
         self.total = 0
 
@@ -93,18 +97,22 @@ class Sizes:
         self._sizes = _Sparse() if end > _SPARSE * self._count else _zeros(end)
         for num, size in zip(self._nums, self._collected, strict=True):
             self._sizes[num] = size
+        self._slices = Slices(self._nums, self._collected)
         self._nums, self._collected = array("I"), array("I")
 
     def change(self, old: Entry | None, new: Entry | None) -> None:
         """Take over that `old` became `new`."""
         if old is not None:
-            self.total -= self._sizes[old.num]
+            size = self._sizes[old.num]
+            self.total -= size
             self._count -= 1
+            self._slices.change(old.num, size, 0)
             self._set(old.num, 0)
         if new is not None:
             size = self._size(new)
             self.total += size
             self._count += 1
+            self._slices.change(new.num, 0, size)
             self._set(new.num, size)
 
     def _set(self, num: int, size: int) -> None:
@@ -123,6 +131,10 @@ class Sizes:
         """The sizes of entries, by their numbers."""
         sizes = self._sizes
         return [sizes[num] for num in nums]
+
+    def extreme(self, entries: BitMap, count: int, more: int, *, largest: bool) -> BitMap:
+        """The `count` smallest or largest of `entries`, see `Slices.extreme`."""
+        return self._slices.extreme(entries, count, more, largest=largest)
 
 
 def _zeros(count: int) -> array[int]:

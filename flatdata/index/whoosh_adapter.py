@@ -15,6 +15,7 @@ import os
 import shutil
 from array import array
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -269,35 +270,32 @@ class Segment:
         """All terms."""
         return _guarded(lambda: [term.decode() for term in self._reader.lexicon("terms")])
 
-    def documents(self, term: str) -> array[int]:
-        """The numbers of the documents with a term; those of `deleted` ones may be among them."""
+    def posting(self, term: str) -> tuple[array[int], dict[int, array[int]]]:
+        """The numbers of the documents with a term, and of those with it more than once, by how often.
 
-        def read() -> array[int]:
+        Those of `deleted` documents may be among them. Both come at once: most of the time goes into taking
+        the blocks apart, and a search that ranks needs both.
+        """
+
+        def read() -> tuple[array[int], dict[int, array[int]]]:
             found = array("I")
-            for numbers, _ in self._blocks(term):
-                found.extend(numbers)
-            return found
-
-        return _guarded(read)
-
-    def repeated(self, term: str) -> dict[int, array[int]]:
-        """The numbers of the documents in which a term occurs more than once, by how often."""
-
-        def read() -> dict[int, array[int]]:
-            found: dict[int, array[int]] = {}
+            repeated: dict[int, array[int]] = {}
             for numbers, counts in self._blocks(term):
-                for number, count in zip(numbers, counts, strict=True):
+                begin = len(found)
+                found.extend(numbers)
+                for number, count in zip(found[begin:], counts, strict=True) if counts is not None else ():
                     if count > 1:
-                        found.setdefault(int(count), array("I")).append(number)
-            return found
+                        repeated.setdefault(int(count), array("I")).append(number)
+            return found, repeated
 
         return _guarded(read)
 
-    def _blocks(self, term: str) -> Iterator[tuple[Iterable[int], Iterable[float]]]:
-        """Numbers of documents with a term, and how often each has it.
+    def _blocks(self, term: str) -> Iterator[tuple[Iterable[int], Iterable[float] | None]]:
+        """Numbers of documents with a term, and how often each has it; None is once.
 
         Whoosh decodes postings in blocks of 128, and gives them out one by one at some 2 µs each; taking the
-        blocks is six times as fast. Deleted documents are among them, or not.
+        blocks, and adding up the differences that they hold, is ten times as fast. Deleted documents are
+        among them, or not.
         """
         if ("terms", term) not in self._reader:
             return
@@ -306,12 +304,17 @@ class Segment:
             # It passes over deleted documents, one by one; who asks does so, too.
             matcher = matcher.child
         while matcher.is_active():
-            number, count = matcher.id(), matcher.weight()
             if isinstance(matcher, W3LeafMatcher):
-                yield matcher._ids or (), matcher._weights or ()
+                matcher._read_data()  # type: ignore[no-untyped-call]
+                data: Any = matcher._data
+                counts = None
+                if matcher.block_max_weight() > 1:  # type: ignore[no-untyped-call]
+                    matcher._read_weights()  # type: ignore[no-untyped-call]
+                    counts = matcher._weights
+                yield accumulate(data[0]), counts
                 matcher._next_block()  # type: ignore[no-untyped-call]
             else:
-                yield (number,), (count,)
+                yield (matcher.id(),), (matcher.weight(),)
                 matcher.next()
 
     def close(self) -> None:

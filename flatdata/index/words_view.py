@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from operator import add
+from operator import add, eq
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -53,6 +53,22 @@ class Counts:
         """Those of `found` in which it does not occur exactly once."""
         often = found & self._often
         return often if found.issubset(self.nums) else (found - self.nums) | often
+
+    def apart(self, found: BitMap, few: int) -> list[tuple[BitMap, bool]]:
+        """`found` in sets of entries in which it occurs equally often, and whether it does at all.
+
+        A set of at most `few` entries may be mixed.
+        """
+        often = found & self._often
+        without = found - self.nums
+        sets = [(without, False), (found - often - without, True)]
+        for nums in self._repeated.values():
+            if len(often) <= few:
+                break
+            sets.append((often & nums, True))
+            often = often - nums
+        sets.append((often, True))
+        return [(nums, occurs) for nums, occurs in sets if nums]
 
     def frequencies(self, entries: BitMap, place_of: Mapping[int, int]) -> list[int]:
         """How often it occurs in each of `entries`; `place_of` tells from their numbers in which order."""
@@ -113,6 +129,8 @@ class _Answers(Generic[_Answer]):
         return found
 
     def keep(self, key: Hashable, answer: _Answer) -> _Answer:
+        if (before := self._held.pop(key, None)) is not None:
+            self._weight -= _weight(before)
         self._held[key] = answer
         self._weight += _weight(answer)
         while self._weight > max(_MOST_ANSWERS, self._most):
@@ -136,6 +154,8 @@ class Held:
     def __init__(self, segment: Segment, entries: Mapping[str, Entry]) -> None:
         self.nums = array("q", (_num(entries.get(slug)) for slug in segment.slugs()))
         self.complete = min(self.nums, default=0) >= 0
+        self.same = all(map(eq, self.nums, range(len(self.nums))))
+        """Whether the numbers of the documents are those of their entries, as after a first start."""
         self.documents: _Answers[array[int]] = _Answers(_ANSWERS_AN_ENTRY * len(self.nums))
         self.repeated: _Answers[_Documents] = _Answers()
         lexicon = segment.lexicon()
@@ -318,20 +338,20 @@ class View:
         """The entries that have a term more than once, by how often."""
         repeated: dict[int, BitMap] = {}
         for segment, held in self._segments:
-            documents = held.repeated.get(term)
-            if documents is None:
-                documents = held.repeated.keep(term, segment.repeated(term))
-            for count, numbers in documents.items():
+            for count, numbers in _repeated_documents(segment, held, term).items():
                 repeated[count] = repeated.get(count, _NONE) | _entries_of(segment, held, numbers)
         return {count: nums for count, nums in repeated.items() if nums}
 
 
 def _entries_of(segment: Segment, held: Held, documents: array[int]) -> BitMap:
     """The entries that documents of a segment are of, as far as these are not deleted."""
-    nums, deleted = held.nums, segment.deleted
-    if held.complete and not deleted:
-        return BitMap(array("I", map(nums.__getitem__, documents)))
-    return BitMap([nums[number] for number in documents if number not in deleted and nums[number] >= 0])
+    alive = BitMap(documents)
+    if segment.deleted:
+        alive -= segment.deleted
+    if held.same:
+        return alive
+    nums = map(held.nums.__getitem__, alive.to_array())
+    return BitMap(array("I", nums) if held.complete else [num for num in nums if num >= 0])
 
 
 def _num(entry: Entry | None) -> int:
@@ -344,8 +364,19 @@ def _union(sets: Iterable[BitMap]) -> BitMap:
 
 
 def _documents(segment: Segment, held: Held, term: str) -> array[int]:
-    documents = held.documents.get(term)
-    return held.documents.keep(term, segment.documents(term)) if documents is None else documents
+    found = held.documents.get(term)
+    return _read(segment, held, term)[0] if found is None else found
+
+
+def _repeated_documents(segment: Segment, held: Held, term: str) -> _Documents:
+    found = held.repeated.get(term)
+    return _read(segment, held, term)[1] if found is None else found
+
+
+def _read(segment: Segment, held: Held, term: str) -> tuple[array[int], _Documents]:
+    """The documents with a term, and those with it more than once; both are remembered."""
+    documents, repeated = segment.posting(term)
+    return held.documents.keep(term, documents), held.repeated.keep(term, repeated)
 
 
 def lines_beginning(text: str, prefix: str) -> Iterator[str]:

@@ -59,13 +59,23 @@ class Disk:
     # --- looking --------------------------------------------------------------------------------------
 
     def find(
-        self, slug: str, forms: tuple[str, ...] = (*FOLDER_FORMS, FILE), *, refuse_others: bool = False
+        self,
+        slug: str,
+        forms: tuple[str, ...] = (*FOLDER_FORMS, FILE),
+        *,
+        refuse_others: bool = False,
+        may_lack_folder: bool = False,
     ) -> Found | None:
         """The file of an entry, in the first of `forms` that is there as a plain file; None if in none.
+
+        Args:
+            may_lack_folder: it has most likely no folder, which spares looking into it.
 
         Raises:
             EntryExists: with `refuse_others`, where something that is no plain file is in such a place.
         """
+        if may_lack_folder and not self._has_folder(slug):
+            forms = tuple(form for form in forms if form not in FOLDER_FORMS)
         for form in forms:
             try:
                 status = os.lstat(self.tree.file(slug, form))
@@ -78,6 +88,15 @@ class Disk:
             if refuse_others:
                 raise EntryExists(slug)
         return None
+
+    def _has_folder(self, slug: str) -> bool:
+        try:
+            os.lstat(self.tree.folder(slug))
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return False
+            raise
+        return True
 
     def absent(self, slugs: Sequence[str], entries: int) -> frozenset[str]:
         """Those of `slugs` of which neither a file nor a folder is there.
@@ -162,8 +181,8 @@ class Disk:
 
     # --- changing -------------------------------------------------------------------------------------
 
-    def new_record(self) -> None:
-        """Forget which folders were found to be inside the tree: another record is going to be applied."""
+    def look_anew(self) -> None:
+        """Forget which folders were found to be inside the tree: another batch is going to be carried out."""
         self._guarded.clear()
 
     def _guard(self, path: str) -> None:
@@ -172,8 +191,19 @@ class Disk:
             self.tree.guard(path)
             self._guarded.add(parent)
 
-    def place(self, key: str, path: str) -> None:
-        """Rename the file staged under `key` to `path`, whatever is there. Raises OSError."""
+    def place(self, key: str, path: str, *, in_new_folder: bool = False) -> None:
+        """Rename the file staged under `key` to `path`, whatever is there. Raises OSError.
+
+        Args:
+            in_new_folder: its folder is most likely to be made first.
+        """
+        if in_new_folder:
+            # A folder that can be made is no link, and holds nothing that has to be looked for.
+            folder = path.rpartition("/")[0]
+            self._guard(folder)
+            with contextlib.suppress(FileExistsError, FileNotFoundError):
+                os.mkdir(folder)
+                self._guarded.add(folder)
         self._guard(path)
         try:
             os.rename(self.scratch.path(key), path)

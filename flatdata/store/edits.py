@@ -41,7 +41,12 @@ def changed_on_disk(slugs: Sequence[str], state: State, disk: Disk) -> list[str]
             if entry is not None:
                 changed.append(slug)
             continue
-        found = disk.find(slug, forms_to_check(slug), refuse_others=entry is None)
+        found = disk.find(
+            slug,
+            forms_to_check(slug),
+            refuse_others=entry is None,
+            may_lack_folder=entry is None and slug not in state.folders,
+        )
         known = None if entry is None else (entry.form, entry.mtime_ns, entry.size)
         if known != (None if found is None else found[:3]):
             changed.append(slug)

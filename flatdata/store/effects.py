@@ -17,7 +17,7 @@ from typing import Final
 from flatdata.store.disk import Disk, HalfDone
 from flatdata.store.images import image_after, render
 from flatdata.store.log import Effect, image_bytes
-from flatdata.store.paths import ENTRY_YAML, FILE
+from flatdata.store.paths import ENTRY_YAML, FILE, FOLDER_FORMS
 from flatdata.turns import in_turns
 
 _TRANSFERS: Final = frozenset({"move", "copy"})
@@ -25,7 +25,7 @@ _TRANSFERS: Final = frozenset({"move", "copy"})
 
 def is_transfer(effects: Sequence[Effect]) -> bool:
     """Whether a tree is moved or copied by any of the effects."""
-    return any(effect.op in _TRANSFERS for effect in effects)
+    return not _TRANSFERS.isdisjoint([effect.op for effect in effects])
 
 
 def stage(effects: Sequence[Effect], key: str, disk: Disk) -> None:
@@ -93,7 +93,6 @@ def carry_out(effects: Sequence[Effect], key: str, disk: Disk) -> None:
     done: list[tuple[Effect, str]] = []
     kept = _last_kept(effects)
     flushes = is_transfer(effects)
-    disk.new_record()
     try:
         for number, effect in enumerate(in_turns(effects)):
             apply(effect, f"{key}-{number}", disk, keep=number <= kept)
@@ -124,7 +123,7 @@ def apply(effect: Effect, key: str, disk: Disk, *, keep: bool = False) -> None:
         disk.scratch.keep(key, disk.tree.file(effect.slug, effect.old_form or effect.form))
     if effect.op == "put":
         path = disk.tree.file(effect.slug, effect.form)
-        disk.place(key, path)
+        disk.place(key, path, in_new_folder=effect.form in FOLDER_FORMS and not image_bytes(effect.old))
         if effect.old_form and effect.old_form != effect.form:
             _unlink_or_take_back(disk.tree.file(effect.slug, effect.old_form), path)
     elif effect.op == "delete":

@@ -13,7 +13,7 @@ from typing import Final
 
 from flatdata.store.entry import Entry
 from flatdata.store.log import Effect, Record, image_bytes
-from flatdata.store.paths import FILE, MANIFEST, is_within, join, name_of, parent_of
+from flatdata.store.paths import FILE, MANIFEST, join, name_of, parent_of
 
 _MANY_REMOVED: Final = 1_000
 _ROOMY: Final = 128
@@ -230,7 +230,36 @@ def entry_after(effect: Effect, seq: int) -> Entry:
     )
 
 
-def overlaps(slugs: Iterable[str], others: Iterable[str]) -> bool:
-    """Whether one of `slugs` is, holds or lies in one of `others`."""
-    taken = list(others)
-    return any(is_within(slug, other) or is_within(other, slug) for slug in slugs for other in taken)
+class Places:
+    """Slugs, and with each the tree at it and the way there: what two commits must not have in common."""
+
+    def __init__(self, slugs: Iterable[str] = ()) -> None:
+        self._slugs: set[str] = set()
+        self._above: set[str] = set()
+        self.add(slugs)
+
+    def __bool__(self) -> bool:
+        return bool(self._slugs)
+
+    def add(self, slugs: Iterable[str]) -> None:
+        """Take in more slugs; the empty one stands for the whole content."""
+        for slug in slugs:
+            self._slugs.add(slug)
+            while slug and slug not in self._above:
+                self._above.add(slug)
+                slug = parent_of(slug)
+
+    def overlap(self, slugs: Iterable[str]) -> bool:
+        """Whether one of `slugs` is, holds or lies in one of these."""
+        return any(self._overlaps(slug) for slug in slugs)
+
+    def _overlaps(self, slug: str) -> bool:
+        if not self._slugs:
+            return False
+        if not slug or "" in self._slugs or slug in self._above:
+            return True
+        while slug:
+            if slug in self._slugs:
+                return True
+            slug = parent_of(slug)
+        return False

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flatdata.store.codec import CodecError
 from flatdata.store.commits import BATCH, Ticket
@@ -20,13 +19,12 @@ from flatdata.store.follower import Follower
 from flatdata.store.log import ChangeLog, Effect, Record, encode_record
 from flatdata.store.planning import View, slugs_of, slugs_read, work_out
 from flatdata.store.recovery import FROM_DISK
-from flatdata.store.state import overlaps
+from flatdata.store.state import Places
 
 _REPLANS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class _Staged:
+class _Staged(NamedTuple):
     """A commit ready to be accepted: its record, what its plan gave back, and the key of its staged files."""
 
     ticket: Ticket
@@ -59,7 +57,7 @@ class Writer:
         """Write a batch. At least the first ticket is finished then; one that has to wait ends the batch."""
         view = View(self._state, time.time_ns(), self._last_id)
         staged: list[_Staged] = []
-        touched: list[str] = []
+        touched = Places()
         for ticket in tickets:
             try:
                 effects, result = self._plan(ticket, view, touched)
@@ -78,22 +76,22 @@ class Writer:
             record = Record(seq, view.now_ns // 1_000_000, ticket.origin, effects, ticket.who, ticket.action)
             if self._stage(ticket, effects, str(seq)):
                 staged.append(_Staged(ticket, record, result, str(seq)))
-                touched += slugs_of(effects)
+                touched.add(slugs_of(effects))
                 if is_transfer(effects):
                     break
         self._last_id = view.last_id
         if staged:
             self._accept(staged)
 
-    def _plan(self, ticket: Ticket, view: View, touched: list[str]) -> tuple[list[Effect], Any]:
-        if touched and ticket.reads and overlaps(ticket.reads, touched):
+    def _plan(self, ticket: Ticket, view: View, touched: Places) -> tuple[list[Effect], Any]:
+        if touched and ticket.reads and touched.overlap(ticket.reads):
             raise _Deferred
         for _ in range(_REPLANS):
             changes, result = ticket.plan(view)
             effects = work_out(changes, view, self._disk)
             slugs = slugs_of(effects)
             # A transfer is alone in its batch: the disk is flushed before and after it.
-            if touched and (len(slugs) > BATCH or is_transfer(effects) or overlaps(slugs, touched)):
+            if touched and (len(slugs) > BATCH or is_transfer(effects) or touched.overlap(slugs)):
                 raise _Deferred
             # Of the files that are copied too: a copy is dated anew, and would hide that they were edited.
             stale = self._changed_on_disk([*slugs, *slugs_read(effects, self._state)])
@@ -136,6 +134,7 @@ class Writer:
             return
         done: list[Record] = []
         failure: OSError | None = None
+        self._disk.look_anew()
         for one, line in zip(staged, lines, strict=True):
             try:
                 carry_out(one.record.changes, one.key, self._disk)

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -236,8 +237,14 @@ class EntriesApi:
         return _data(self._reader.expansion(_base_url).render(entry) if entry is not None else b"{}")
 
     def _stamp(self) -> Stamp:
-        now = php_date(self._settings.date_format, datetime.fromtimestamp(time.time(), self._zone))
+        now = _date_text(self._settings.date_format, int(time.time()), self._zone)
         return Stamp(now, str(uuid.uuid4()))
+
+
+@lru_cache(maxsize=8)
+def _date_text(layout: str, second: int, zone: tzinfo) -> str:
+    """A Unix time as the site writes dates. Of whole seconds, as in PHP: one text serves many creates."""
+    return php_date(layout, datetime.fromtimestamp(second, zone))
 
 
 def _storable(data: dict[str, Json]) -> dict[str, Json]:
