@@ -41,7 +41,7 @@ def test_segments_are_read_in_place(tmp_path: Path) -> None:
         held = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert segments[0].documents(f"word7{SEPARATOR}content").tolist() == list(range(7, 4_000, 50))
+    assert segments[0].posting(f"word7{SEPARATOR}content")[0].tolist() == list(range(7, 4_000, 50))
     assert segments[0].slugs()[3_999] == "films/3999"
     assert held < file_bytes / 4
     for segment in segments:
