@@ -80,8 +80,10 @@ class _InPlace(BufferFile):
 
     def read(self, size: int | None = -1) -> bytes:
         start = self._at
-        self._at = len(self._buf) if size is None or size < 0 else min(start + size, len(self._buf))
-        return bytes(self._buf[start : self._at])
+        stop = len(self._buf) if size is None or size < 0 else start + size
+        found = bytes(self._buf[start:stop])
+        self._at = start + len(found)
+        return found
 
     def readline(self) -> bytes:
         rest = bytes(self._buf[self._at :])
@@ -94,9 +96,12 @@ class _InPlace(BufferFile):
         return bytes(self._buf[self._at : self._at + _PEEKED])
 
     def seek(self, where: int, whence: int = os.SEEK_SET) -> int:
-        begin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._buf)}[whence]
-        self._at = begin + where
-        return self._at
+        if whence == os.SEEK_CUR:
+            where += self._at
+        elif whence == os.SEEK_END:
+            where += len(self._buf)
+        self._at = where
+        return where
 
     def tell(self) -> int:
         return self._at
