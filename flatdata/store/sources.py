@@ -321,8 +321,7 @@ def row_created_by(entry: Entry) -> Json:
 def _checked(columns: Mapping[str, Json]) -> dict[str, Json]:
     if META in columns:
         raise ReservedColumn(META)
-    # Of an import that makes as many mappings again, a fifth of its memory would be copies.
-    return columns if type(columns) is dict else dict(columns)
+    return dict(columns)
 
 
 def new_row(
@@ -336,7 +335,7 @@ def new_row(
 ) -> Put:
     """The change that adds a row, dated with the commit's time, with a new integer id unless it has a `name`.
 
-    `columns` are not to be changed afterwards. Raises `ReservedColumn`.
+    Raises `ReservedColumn`.
     """
     now = iso_ms(view.now_ns)
     meta: dict[str, Json] = {"created_at": now, "updated_at": now}
@@ -352,7 +351,7 @@ def changed_row(view: View, entry: Entry, columns: Mapping[str, Json], **meta: J
     """The change that replaces a row's columns and dates it anew; `meta` sets further keys such as `order`.
 
     Keeps what else the row's `_meta` holds; a row that never said when it was made gets its file's time.
-    `columns` are not to be changed afterwards. Raises `ReservedColumn`.
+    Raises `ReservedColumn`.
     """
     kept = {"created_at": row_created_at(entry), **entry.meta, "updated_at": iso_ms(view.now_ns), **meta}
     return Put(slug=entry.slug, fields=_checked(columns), meta=kept)
