@@ -6,11 +6,12 @@ import gc
 import tracemalloc
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from flatdata.index import terms as terms_module
 from flatdata.index.committed import VERSION, Committed, CommittedFile
-from flatdata.index.terms import SEPARATOR, analyse, stem_of
+from flatdata.index.terms import LONGEST, SEPARATOR, analyse, stem_of
 from flatdata.index.whoosh_adapter import WhooshIndex, stem
 from flatdata.index.words import Words
 from flatdata.index.words_view import Held, lines_beginning
@@ -118,6 +119,18 @@ def test_words_without_an_english_ending_are_their_own_stems(text: str, last: st
     word = (text + last).casefold()[:64]
     assert stem_of(word) == (stem(word) if word[-1:].isascii() else word)  # type: ignore[no-untyped-call]
     assert stem(word) == word or "a" <= word[-1:] <= "z"  # type: ignore[no-untyped-call]
+
+
+ENDINGS = st.sampled_from(["y", "ness", "ization", "ational", "fulness", "ing", "ed", "ies", "e", "ll", "bl"])
+
+
+@given(st.text("abyz", min_size=50, max_size=140), st.lists(ENDINGS, max_size=4).map("".join))
+@example("a" * 130, "ing")
+def test_very_long_words_are_stemmed_without_being_remembered(text: str, ending: str) -> None:
+    word = text + ending
+    remembered = terms_module._stem.cache_info().currsize
+    assert stem_of(word) == str(stem(word))[:LONGEST]  # type: ignore[no-untyped-call]
+    assert len(word) <= 2 * LONGEST or terms_module._stem.cache_info().currsize == remembered
 
 
 @given(st.sets(st.text("abc", max_size=4)), st.text("abc", min_size=1, max_size=3))

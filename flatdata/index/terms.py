@@ -33,7 +33,9 @@ _PLAIN_PATH: Final = str.maketrans({"\n": " ", SEPARATOR: " "})
 def stem_of(word: str) -> str | None:
     """The stem of a case-folded word, None for a stop word."""
     # Endings are of English letters: numbers and many names are their own stems, and not worth remembering.
-    return _stem(word) if "a" <= word[-1:] <= "z" else word[:LONGEST]
+    # Where a word is so long that its ending is cut off anyway, it is not to fill the memory either.
+    has_ending = "a" <= word[-1:] <= "z" and len(word) <= 2 * LONGEST
+    return _stem(word) if has_ending else word[:LONGEST]
 
 
 @lru_cache(maxsize=20_000)
