@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 _MANY_CHANGES: Final = 2_000
-_GROWN_BYTES: Final = 16 << 20
+_MANY_BYTES: Final = 16 << 20
 
 
 class SpareMemory:
@@ -39,22 +39,22 @@ class SpareMemory:
         """Give back what is spare if this is the time for it; whether it was. To be called every so often.
 
         It is, when nothing has changed since the last look, and since memory was given back thousands of
-        entries have, or the process has grown by 16 MB.
+        entries have, or the process has grown by 16 MB, or shrunk, as after a large read that was under way.
 
         Args:
             changes: how many entries were changed so far.
         """
         quiet = changes == self._last
         self._last = changes
-        if not quiet or (changes - self._trimmed_at < _MANY_CHANGES and not self._has_grown()):
+        if not quiet or (changes - self._trimmed_at < _MANY_CHANGES and self._is_as_large()):
             return False
         self._trim()
         self._trimmed_at = changes
         self._left = self._resident()
         return True
 
-    def _has_grown(self) -> bool:
-        return self._resident() - self._left >= _GROWN_BYTES
+    def _is_as_large(self) -> bool:
+        return abs(self._resident() - self._left) < _MANY_BYTES
 
 
 def resident_bytes() -> int:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flatdata.store import writer as writer_module
 from flatdata.store.changes import Change, Put
+from flatdata.store.commits import Ticket
 from flatdata.store.errors import EntryExists, StoreUnavailable
 from flatdata.store.paths import is_within
 from flatdata.store.planning import View
@@ -76,6 +79,33 @@ def test_nothing_is_made_behind_a_link_that_somebody_put_in_the_way(
         create(store, "films/new")
     assert list(outside.iterdir()) == []
     assert store.get("films/new") is None
+
+
+def test_nothing_is_made_behind_a_link_that_came_between_two_commits_of_a_batch(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    films = store.root / "content" / "films"
+    carry_out = writer_module.carry_out
+    carried_out = []
+
+    def carrying_out(effects: Any, key: str, disk: Any) -> None:
+        if carried_out:
+            films.rename(store.root / "content" / "away")
+            films.symlink_to(outside)
+        carried_out.append(key)
+        carry_out(effects, key, disk)
+
+    monkeypatch.setattr(writer_module, "carry_out", carrying_out)
+    tickets = [
+        Ticket(lambda view, slug=slug: ([Put(slug, {})], None), "test", "", "", ())  # type: ignore[misc]
+        for slug in ("films/first", "films/second")
+    ]
+    store._write_batch(tickets)
+    assert tickets[0].error is None
+    assert isinstance(tickets[1].error, StoreUnavailable)
+    assert list(outside.iterdir()) == []
 
 
 @given(st.lists(st.lists(SLUGS, max_size=3), max_size=3), st.lists(SLUGS, max_size=3))

@@ -135,6 +135,16 @@ def test_memory_is_given_back_when_the_process_has_grown() -> None:
     assert not process.spare.look(0)
 
 
+def test_memory_is_given_back_after_a_large_read_that_was_under_way_at_a_look() -> None:
+    process = Process()
+    process.spare.look(0)
+    process.resident += 500 << 20
+    assert process.spare.look(0)
+    process.resident -= 200 << 20
+    assert process.spare.look(0)
+    assert not process.spare.look(0)
+
+
 def test_few_changes_are_not_worth_it() -> None:
     process = Process()
     process.spare.look(0)

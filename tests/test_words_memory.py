@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import gc
+import os
 import tracemalloc
+from array import array
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flatdata.index import terms as terms_module
 from flatdata.index.committed import VERSION, Committed, CommittedFile
+from flatdata.index.errors import BrokenWords
 from flatdata.index.terms import LONGEST, SEPARATOR, analyse, stem_of
 from flatdata.index.whoosh_adapter import WhooshIndex, stem
 from flatdata.index.words import Words
-from flatdata.index.words_view import Held, lines_beginning
+from flatdata.index.words_view import Held, _documents, lines_beginning
 from flatdata.store.entry import Entry
 from flatdata.store.state import State
 
@@ -48,6 +52,43 @@ def test_segments_are_read_in_place(tmp_path: Path) -> None:
     for segment in segments:
         segment.close()
     index.close()
+
+
+def test_a_broken_segment_leaves_no_file_open(tmp_path: Path) -> None:
+    _index(tmp_path / "words", 300).close()
+    segment = next((tmp_path / "words").glob("*.seg"))
+    half = segment.read_bytes()[: segment.stat().st_size // 2]
+    segment.unlink()
+    segment.write_bytes(half)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            with pytest.raises(BrokenWords):
+                WhooshIndex.open(tmp_path / "words").segments()
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()
+
+
+def test_of_words_that_occur_once_no_frequencies_are_kept(tmp_path: Path) -> None:
+    index = _index(tmp_path / "words", 500)
+    _, segments = index.segments()
+    held = Held(segments[0], {f"films/{number}": _numbered(number) for number in range(500)})
+    seldom, twice = f"00000007{SEPARATOR}title", f"word7{SEPARATOR}content"
+    assert _documents(segments[0], held, seldom).tolist() == [7]
+    assert len(_documents(segments[0], held, twice)) == 10
+    assert held.repeated.get(seldom) is None
+    assert held.repeated.get(twice) == {2: array("I", range(7, 500, 50))}
+    segments[0].close()
+    index.close()
+
+
+def _numbered(number: int) -> Entry:
+    entry = Entry(f"films/{number}", b"{}", form="file", mtime_ns=0, size=2)
+    entry.num = number
+    return entry
 
 
 def test_words_that_are_their_own_stems_are_held_once(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from flatdata.turns import give_way
 class Slices:
     """For each bit the entries in whose number it is set; those of which nothing is known have 0.
 
-    Texts of some 300 characters take nine sets: 52 KB for 50,000 entries, 180 KB for 200,000.
+    Texts of some 250 to 350 characters take nine sets: 52 to 74 KB for 50,000 entries.
 
     Args:
         nums: entries, each once.

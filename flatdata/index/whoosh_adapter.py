@@ -70,10 +70,14 @@ class _InPlace(BufferFile):
         self._buf: Any = data
         self._name = name
         self._at = 0
-        self.file: Any = self
         self.onclose = None
         self.is_real = False
         self.is_closed = False
+
+    @property
+    def file(self) -> Any:  # type: ignore[override]
+        """What Whoosh reads from. Kept, it would be a cycle, which keeps the file open where it is broken."""
+        return self
 
     def subset(self, position: int, length: int, name: str | None = None) -> _InPlace:
         return _InPlace(self._buf[position : position + length], name or self._name)

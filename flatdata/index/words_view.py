@@ -365,18 +365,18 @@ def _union(sets: Iterable[BitMap]) -> BitMap:
 
 def _documents(segment: Segment, held: Held, term: str) -> array[int]:
     found = held.documents.get(term)
-    return _read(segment, held, term)[0] if found is None else found
+    if found is not None:
+        return found
+    documents, repeated = segment.posting(term)
+    if repeated:
+        # Of most words there is nothing to be kept, and a text may be part of thousands.
+        held.repeated.keep(term, repeated)
+    return held.documents.keep(term, documents)
 
 
 def _repeated_documents(segment: Segment, held: Held, term: str) -> _Documents:
     found = held.repeated.get(term)
-    return _read(segment, held, term)[1] if found is None else found
-
-
-def _read(segment: Segment, held: Held, term: str) -> tuple[array[int], _Documents]:
-    """The documents with a term, and those with it more than once; both are remembered."""
-    documents, repeated = segment.posting(term)
-    return held.documents.keep(term, documents), held.repeated.keep(term, repeated)
+    return held.repeated.keep(term, segment.posting(term)[1]) if found is None else found
 
 
 def lines_beginning(text: str, prefix: str) -> Iterator[str]:

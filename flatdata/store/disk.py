@@ -182,7 +182,7 @@ class Disk:
     # --- changing -------------------------------------------------------------------------------------
 
     def look_anew(self) -> None:
-        """Forget which folders were found to be inside the tree: another batch is going to be carried out."""
+        """Forget which folders were found to be inside the tree: another record is to be carried out."""
         self._guarded.clear()
 
     def _guard(self, path: str) -> None:

@@ -134,7 +134,6 @@ class Writer:
             return
         done: list[Record] = []
         failure: OSError | None = None
-        self._disk.look_anew()
         for one, line in zip(staged, lines, strict=True):
             try:
                 carry_out(one.record.changes, one.key, self._disk)

@@ -63,7 +63,7 @@ def import_rows(call: Call) -> Response:
     """
     source, body = call.source, call.body()
     append = is_true(body.get("append")) or is_true(call.request.args.get("append"))
-    rows = read_rows(body.get("entries"))
+    rows = read_rows(body.pop("entries", None))
     names: list[str | None] | None = None
     if call.api.live:
         names = [_row_name(row.get("id")) for row in rows]
