@@ -39,7 +39,9 @@ def memory(bench: Bench) -> Section:
     )
     sites.remove_created(bench.site, bench.films.by_name)
     end = time.monotonic() + _QUIET_SECONDS
-    while _entries(bench) != bench.extent.size and time.monotonic() < end:
+    while (left := _entries(bench)) != bench.extent.size:
+        if time.monotonic() >= end:
+            raise WrongAnswer(f"{left:,} entries are left of what others had created")
         time.sleep(0.2)
     bench.server.wait_until_quiet(60)
     found = sites.memory(bench.server)

@@ -181,7 +181,7 @@ class Disk:
 
     # --- changing -------------------------------------------------------------------------------------
 
-    def look_anew(self) -> None:
+    def new_record(self) -> None:
         """Forget which folders were found to be inside the tree: another record is to be carried out."""
         self._guarded.clear()
 

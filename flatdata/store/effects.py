@@ -93,7 +93,7 @@ def carry_out(effects: Sequence[Effect], key: str, disk: Disk) -> None:
     done: list[tuple[Effect, str]] = []
     kept = _last_kept(effects)
     flushes = is_transfer(effects)
-    disk.look_anew()
+    disk.new_record()
     try:
         for number, effect in enumerate(in_turns(effects)):
             apply(effect, f"{key}-{number}", disk, keep=number <= kept)

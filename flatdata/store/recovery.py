@@ -126,7 +126,7 @@ def _with_ancestors(slug: str) -> Iterator[str]:
 
 
 def _redo_or_give_up(effect: Effect, key: str, disk: Disk, past: _Past, position: int) -> None:
-    disk.look_anew()
+    disk.new_record()
     try:
         _redo(effect, key, disk, past, position)
     except OSError as error:
