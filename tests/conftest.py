@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 import requests
+from hypothesis import HealthCheck, settings
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from flatdata.access.tokens import Tokens
@@ -38,6 +39,10 @@ from flatdata.site import Site
 pytest.register_assert_rewrite("served_site")
 
 WAIT_SECONDS = 20.0
+
+# How long an example takes says something about the machine, and nothing about the code.
+settings.register_profile("flatdata", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("flatdata")
 
 
 def pytest_configure(config: pytest.Config) -> None:

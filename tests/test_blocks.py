@@ -42,7 +42,7 @@ def _check(order: Blocks, expected: list[tuple[int, str, int]]) -> None:
                 assert among == [num for num in nums[start:stop] if num in wanted]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PAIRS, PAIRS, st.sampled_from([1, 2, 4, 8]), st.sampled_from([0, 3]))
 @example([(1, number) for number in range(30)], [(1, number) for number in range(30)], 2, 0)
 @example([(0, 1)], [(0, 1), (3, 1), (3, 1)], 1, 0)

@@ -141,7 +141,7 @@ def searches(site: Site, captions: list[str], words: str) -> list[list[str]]:
     ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     rows=ROWS,
     captions=st.lists(st.sampled_from(list(FIELDS)), min_size=1, max_size=5, unique=True),

@@ -138,7 +138,7 @@ def operand(operator: Operator, field_type: FieldType, value: Any, others: list[
     return wanted(field_type, read)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @pytest.mark.parametrize("field_type", TYPES, ids=str)
 @given(value=values, source=values, others=st.lists(values, max_size=2))
 def test_hints_hold_what_matches(field_type: FieldType, value: Any, source: Any, others: list[Any]) -> None:
@@ -151,7 +151,7 @@ def test_hints_hold_what_matches(field_type: FieldType, value: Any, source: Any,
         assert hinted is None or hinted == matched, (operator.name, asked)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @pytest.mark.parametrize("where", [IN_TEXT, IN_TEXTS, IN_ADDRESSES], ids=["text", "texts", "addresses"])
 @given(value=values, text=texts, exact=st.booleans())
 def test_word_hints_hold_what_matches(where: Texts, value: Any, text: str, exact: bool) -> None:
@@ -161,7 +161,7 @@ def test_word_hints_hold_what_matches(where: Texts, value: Any, text: str, exact
     assert hinted is None or hinted == operator.matches(value, stems)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @pytest.mark.parametrize("field_type", TYPES, ids=str)
 @given(first=values, second=values)
 def test_each_negation_is_the_complement(field_type: FieldType, first: Any, second: Any) -> None:
@@ -174,7 +174,7 @@ def test_each_negation_is_the_complement(field_type: FieldType, first: Any, seco
         assert table[name].matches(first, asked) is not table[other].matches(first, asked)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @pytest.mark.parametrize("field_type", [kind for kind in TYPES if not kind.many], ids=str)
 @given(stored=st.lists(values, min_size=2, max_size=6))
 def test_every_value_has_a_place_in_the_order(field_type: FieldType, stored: list[Any]) -> None:
@@ -183,14 +183,14 @@ def test_every_value_has_a_place_in_the_order(field_type: FieldType, stored: lis
     assert keys[len(keys) - len(empty) :] == empty
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @pytest.mark.parametrize("field_type", TYPES, ids=str)
 @given(value=values)
 def test_keys_can_be_kept_in_a_dictionary(field_type: FieldType, value: Any) -> None:
     assert len({*key_index(field_type).keys(value)}) >= 1
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     lat=st.floats(-90, 90),
     lng=st.floats(-180, 180),

@@ -109,7 +109,7 @@ def test_a_yaml_1_1_reader_reads_the_same(value: Any) -> None:
 
 
 @given(values)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_pure_python_reader_reads_the_same(value: Any) -> None:
     assert same(yaml.safe_load(dump_yaml(value)), value)
 

@@ -219,7 +219,7 @@ def accepted_ones(changes: list[Change], content: Content) -> list[Change]:
     return kept
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(COMMITS)
 def test_after_any_commits_memory_files_and_log_agree(commits: list[tuple[bool, list[Change]]]) -> None:
     root = Path(tempfile.mkdtemp())
@@ -246,7 +246,7 @@ def test_after_any_commits_memory_files_and_log_agree(commits: list[tuple[bool, 
         shutil.rmtree(root)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.lists(st.one_of(ROWS, ROWS, st.builds(Delete, SLUGS)), max_size=4), max_size=8))
 def test_a_power_loss_that_took_nothing_changes_nothing(commits: list[list[Change]]) -> None:
     root = Path(tempfile.mkdtemp())

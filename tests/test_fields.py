@@ -26,7 +26,7 @@ def an_entry(fields: dict[str, Any]) -> Entry:
     return Entry("a", encode_json(fields), form="file", mtime_ns=0, size=0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(NAMES, st.lists(st.dictionaries(NAMES, VALUES, max_size=4), min_size=1, max_size=6), VALUES)
 def test_a_field_read_alone_is_the_field_of_the_whole(
     name: str, found: list[dict[str, Any]], value: Any

@@ -13,7 +13,7 @@ from flatdata.store.orders import Orders
 from flatdata.store.sources import row_order
 from flatdata.store.state import State
 
-SETTINGS = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=200, suppress_health_check=list(HealthCheck))
 orders = st.none() | st.integers(-3, 3) | st.sampled_from([True, "1", 1.5, 10**30])
 gone = object()
 

@@ -63,7 +63,7 @@ def plainly(state: State, asked: Asked) -> list[tuple[str, int, list[str]]]:
 @pytest.mark.parametrize(
     ("small", "walked", "step"), [(0, 500, 64), (0, 500, 1), (0, 0, 64), (1_000, 500, 64)]
 )
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(st.lists(RECORDS, max_size=25), st.lists(ASKED, min_size=1, max_size=3), STEPS)
 @example([{"f": 1}, {"f": "1"}, {"f": True}, {}, {"f": []}], [(EVERYTHING, (), "f", 0, None, True)], [])
 def test_groups_through_changes_are_those_of_a_plain_grouping(

@@ -62,7 +62,7 @@ class Kept:
 
 @pytest.mark.parametrize("sorting", [0, 8, 10**9])
 @pytest.mark.parametrize(("distance", "ties"), [(1, 0), (3, 2), (512, 512)])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS, STEPS, ORDERS, st.lists(PAGES, min_size=1, max_size=5), st.sampled_from([1, 100]))
 @example([(n, (n % 2, 0, n)) for n in range(41)], [], [OrderBy(FIELDS[0], KEY, True)], [(None, 25, 9)], 1)
 @example([(n, (0, 0, n)) for n in range(41)], [], [OrderBy(FIELDS[2], KEY, True)], [(None, 25, 9)], 1)

@@ -101,7 +101,7 @@ UNDATED = sorted(
 
 
 @pytest.mark.parametrize("operator", [operator for _, operator in UNDATED], ids=[name for name, _ in UNDATED])
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(value=fields, operand=operands)
 def test_hint_is_never_wrong(operator: Operator, value: Any, operand: Any) -> None:
     check(operator, value, operand)
@@ -128,7 +128,7 @@ def test_hint_is_never_wrong_about_tricky_values(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize("name", ["newer", "older"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(value=fields, moment=moments)
 def test_hint_of_a_dated_operator_is_never_wrong(name: str, value: Any, moment: Moment) -> None:
     check(LIVE[name], value, moment)

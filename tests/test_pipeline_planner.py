@@ -29,7 +29,7 @@ from flatdata.store.entry import Entry, encode_json
 from flatdata.store.manifest import Source
 from flatdata.store.state import State
 
-SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=300, suppress_health_check=list(HealthCheck))
 SOURCE = Source("rows", {"id": 7})
 
 # --- pipelines ------------------------------------------------------------------------------------------

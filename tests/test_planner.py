@@ -57,7 +57,7 @@ VARIANTS: dict[str, list[tuple[ModuleType, str, int]]] = {
 """What is made small, so that what is for large collections happens here."""
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(st.lists(RECORDS, max_size=25), st.lists(QUERIES, min_size=1, max_size=4), STEPS)
 @example([{"f": 7}, {"f": "7"}, {"f": 7.0}, {"f": True}], [(All(), (), 0, None)], [])
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -141,7 +141,7 @@ KEYED = st.lists(st.tuples(st.integers(0, 25), st.none() | st.integers(0, 9)), m
 RANGES = st.tuples(st.none() | st.integers(0, 9), st.none() | st.integers(0, 9), st.booleans(), st.booleans())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(KEYED, KEYED, st.lists(RANGES, min_size=1, max_size=6), st.sampled_from([1, 2, 3]))
 @example([(n, n % 10) for n in range(1, 20)], [(3, None), (3, 3)], [(3, 9, False, False)], 1)
 def test_ranges_of_a_list_that_changes_are_its_entries_between_the_bounds(

@@ -55,7 +55,6 @@ def drawn(strategy: st.SearchStrategy[Any], count: int, number: int) -> list[Any
     @settings(
         max_examples=count + 1,
         database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

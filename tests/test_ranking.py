@@ -118,7 +118,7 @@ def check(site: Site, asked: Asked, everything: bool) -> None:
 @pytest.mark.parametrize(
     ("small", "soon", "more"), [(0, 2_000, 64), (0, 2_000, 0), (0, 1, 0), (48, 2_000, 64)]
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(RECORDS, max_size=8),
     st.lists(STEPS, max_size=6),

@@ -20,7 +20,7 @@ from flatdata.query.tree import Query, Scope
 from flatdata.store.entry import Entry, encode_json
 from flatdata.store.state import State
 
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 
 records = documents.filter(lambda document: "Infinity" not in str(document) and "inf" not in str(document))
 filters = st.lists(filter_items, min_size=1, max_size=2).map(lambda items: {"$filters": items})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
@@ -24,7 +24,6 @@ def _entry(num: int, size: int | None) -> Entry:
     return entry
 
 
-@settings(deadline=None)
 @given(HELD, CHANGES)
 @example({1: 5}, [(90_000, 7), (1, 6), (90_000, 0), (90_000, -1)])
 @example({number: number for number in range(20)}, [(30, 4), (30, -1), (5, 0), (5_010, 3), (6, 9)])

@@ -97,7 +97,7 @@ def _check(keeper: Keeper, index: Index, model: Model) -> None:
         )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(st.lists(STEPS, max_size=25))
 def test_any_sequence_of_writes_edits_and_restarts_is_like_a_dict(steps: list[tuple[Any, ...]]) -> None:
     root = Path(tempfile.mkdtemp())

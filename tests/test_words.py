@@ -226,7 +226,7 @@ def take(site: Site, step: Any) -> None:
             return
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.lists(RECORDS, max_size=8), st.lists(STEPS, max_size=10), st.lists(QUERIES, min_size=3, max_size=6))
 @example([{"k\nl": "film noir"}], ["catch up"], [contains("noir", "k\nl")])
 @example([{"t": "film", "2024": {"t": "noir"}}], ["catch up"], [has_words("noir"), Not(has_words("noir"))])
