@@ -134,9 +134,14 @@ class LogWriter:
                 time.sleep(_GATHER_SECONDS)
             # Cleared before looking: a line that comes meanwhile is written now or wakes us again.
             self._some.clear()
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]
-            if lines:
-                self._put(b"\n".join(lines) + b"\n")
+            self._write_waiting()
+        # Lines that came while the last ones were written, or before this thread ran at all.
+        self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if lines:
+            self._put(b"\n".join(lines) + b"\n")
 
     def _put(self, data: bytes) -> None:
         view = memoryview(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import msgspec
@@ -32,3 +33,21 @@ def test_every_line_is_written_before_the_log_is_closed(tmp_path: Path) -> None:
     log.close()
     os.close(descriptor)
     assert (tmp_path / "log").read_bytes().splitlines() == lines
+
+
+def test_a_line_that_comes_while_others_are_written_is_not_lost_at_the_end() -> None:
+    reading, writing = os.pipe()
+    log = LogWriter(writing)
+    long = b"x" * 1_000_000  # more than a pipe holds, so that the writer waits for us
+    log.write(long)
+    received = os.read(reading, 1)
+    log.write(b"last")
+    closing = threading.Thread(target=log.close)
+    closing.start()
+    while len(received) < len(long) + 1:
+        received += os.read(reading, 65_536)
+    closing.join()
+    os.close(writing)
+    with open(reading, "rb") as rest:
+        received += rest.read()
+    assert received.splitlines() == [long, b"last"]
