@@ -88,7 +88,7 @@ def test_json_of_the_same_request_is_the_same_value() -> None:
 
 def test_xml_with_every_property_in_reverse_alphabetical_order() -> None:
     update = from_xml(
-        "<Rows><Row><Val>r</Val><Val>s</Val></Row></Rows>"
+        '<Rows xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true" />'
         "<NewRows><Row><Val>a</Val><Val>b</Val></Row></NewRows>"
         "<Name>Sports</Name>"
         f"<Id>{GUID}</Id>"
@@ -101,7 +101,6 @@ def test_xml_with_every_property_in_reverse_alphabetical_order() -> None:
         address=Address(GUID, "SPORTS-001"),
         name="Sports",
         headers=(Header("Code"), Header("Sport", "Title")),
-        rows=(("r", "s"),),
         new_rows=(("a", "b"),),
         deleted_rows=(("k",),),
     )
@@ -185,6 +184,33 @@ def test_json_deleted_rows_may_be_flat() -> None:
 def test_unknown_properties_are_ignored() -> None:
     assert from_json({**SPORTS, "Color": {"deep": []}, "__class__": "x"}) == from_json(SPORTS)
     assert from_xml("<Color><Deep>1</Deep></Color>") == from_json(SPORTS)
+
+
+def test_unknown_properties_of_a_header_are_ignored() -> None:
+    header = {"Name": "Code", "Width": {"px": 1}}
+    assert from_json({**SPORTS, "Headers": [header]}).headers == (Header("Code"),)
+    width = "<Width><Px>1</Px></Width>"
+    xml = f"<Headers><Header>{width}<Name>Code</Name>{width}</Header></Headers>"
+    assert from_xml(xml).headers == (Header("Code"),)
+
+
+@pytest.mark.parametrize("junk", ["text", 5, {"a": 1}, [{"a": 1}], [[["a"]]], [["a"]]])
+@pytest.mark.parametrize("rows", [[], [["k", "v"]]])
+def test_json_beside_rows_the_other_two_are_ignored_whatever_they_are(rows: Any, junk: Any) -> None:
+    beside = from_json({"NewRows": junk, **SPORTS, "Rows": rows, "DeletedRows": junk})
+    assert beside == from_json({**SPORTS, "Rows": rows})
+
+
+@pytest.mark.parametrize("junk", ["text", "<Record />", "<Row><Val><b>a</b></Val></Row>", "<Row />"])
+@pytest.mark.parametrize("rows", ["", "<Row><Val>k</Val><Val>v</Val></Row>"])
+def test_xml_beside_rows_the_other_two_are_ignored_whatever_they_are(rows: str, junk: str) -> None:
+    new, deleted = f"<NewRows>{junk}</NewRows>", f"<DeletedRows>{junk}</DeletedRows>"
+    assert from_xml(f"{new}<Rows>{rows}</Rows>{deleted}") == from_xml(f"<Rows>{rows}</Rows>")
+
+
+def test_beside_rows_that_are_not_specified_the_other_two_count() -> None:
+    update = from_json({**SPORTS, "Rows": None, "NewRows": [["k", "v"]], "DeletedRows": [["d"]]})
+    assert (update.rows, update.new_rows, update.deleted_rows) == (None, (("k", "v"),), (("d",),))
 
 
 def test_a_name_given_twice_counts_as_its_last() -> None:

@@ -144,6 +144,8 @@ def test_rows_make_the_other_two_be_ignored(sports: DataSource) -> None:
     sports.put(Rows=[AIR_HOCKEY])
     assert sports.put(Rows=[CHESS], NewRows=[["x"]], DeletedRows=[["CH"]]).status_code == 200
     assert sports.rows() == [CHESS]
+    assert sports.put(Rows=[FOOTBALL], NewRows="none", DeletedRows={"CH": True}).status_code == 200
+    assert sports.rows() == [FOOTBALL]
 
 
 # --- where and in what --------------------------------------------------------------------------------

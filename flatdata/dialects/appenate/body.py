@@ -6,7 +6,7 @@ A row is a list of values. What XML can only say as text is text here: `request`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 from xml.etree.ElementTree import Element
 
 import msgspec
@@ -19,8 +19,12 @@ from flatdata.query.tree import Json
 Raw = Mapping[str, Json]
 """The properties of a request by name in lower case. None means that the property is not specified."""
 
+T = TypeVar("T")
+
 ROOT: Final = "datasource"
 COLLECTIONS: Final = ("headers", "rows", "newrows", "deletedrows")
+_IGNORED_BESIDE_ROWS: Final = ("newrows", "deletedrows")
+_OF_A_HEADER: Final = ("name", "displayat")
 _NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _ENCODINGS: Final = frozenset({"utf-8", "utf-16", "iso-8859-1", "us-ascii"})
 
@@ -39,7 +43,7 @@ def read_json(data: bytes) -> Raw:
         raise Refused("The body is not well-formed JSON", UNREADABLE) from error
     if not isinstance(value, dict):
         raise Refused("The body must be a JSON object", UNREADABLE)
-    return {name.lower(): item for name, item in value.items()}
+    return _that_count({name.lower(): item for name, item in value.items()})
 
 
 def read_xml(data: bytes, charset: str | None = None) -> Raw:
@@ -63,7 +67,17 @@ def read_xml(data: bytes, charset: str | None = None) -> Raw:
         raise Refused("The body is not well-formed XML", UNREADABLE) from error
     if _name(root) != ROOT:
         raise Refused("The root element must be DataSource", UNREADABLE)
-    return {name: _property(name, element) for element in root if (name := _name(element))}
+    elements = {_name(element): element for element in root}
+    given = _that_count({name: None if _is_nil(element) else element for name, element in elements.items()})
+    return {name: None if element is None else _property(name, element) for name, element in given.items()}
+
+
+def _that_count(properties: Mapping[str, T]) -> Mapping[str, T]:
+    """The properties that are read: beside `Rows`, "any values in NewRows and DeletedRows will be ignored"
+    (seed), whatever they are."""
+    if properties.get("rows") is None:
+        return properties
+    return {name: value for name, value in properties.items() if name not in _IGNORED_BESIDE_ROWS}
 
 
 def _name(element: Element) -> str:
@@ -76,14 +90,16 @@ def _is_nil(element: Element) -> bool:
 
 
 def _property(name: str, element: Element) -> Json:
-    if _is_nil(element):
-        return None
     if name == "headers":
-        return [{_name(part): _text(part) for part in header} for header in _children(element, "header")]
+        return [_header(header) for header in _children(element, "header")]
     if name in COLLECTIONS:
         return [[_text(value) for value in _children(row, "val")] for row in _children(element, "row")]
     # Properties that nobody reads may hold anything.
     return element.text if not len(element) else None
+
+
+def _header(element: Element) -> Json:
+    return {name: _text(part) for part in element if (name := _name(part)) in _OF_A_HEADER}
 
 
 def _children(element: Element, name: str) -> list[Element]:
