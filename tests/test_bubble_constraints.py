@@ -78,6 +78,8 @@ CASES: dict[str, list[tuple[str, Any, str]]] = {
         ("not text contains", "the", "abcne0-"),
         ("greater than", "Peppers", "ac"),
         ("greater than", "the cat in the hat", "c"),
+        ("greater than", "", "abcn"),
+        ("less than", "", ""),
         ("less than", "Q", "bn"),
     ],
     "Size": [
@@ -471,6 +473,10 @@ def test_all_searches_every_text_of_a_thing() -> None:
         (
             {"sort_field": "_random_sorting", "additional_sort_fields": '[{"sort_field":"x"}]'},
             Search(random=True),
+        ),
+        *(
+            ({"sort_field": "_random_sorting", "additional_sort_fields": junk}, Search(random=True))
+            for junk in ("[1]", '[{"x":1}]', "x", {"x": 1}, '[{"sort_field":"x","descending":"maybe"}]')
         ),
         ({"descending": "True"}, Search()),
     ],

@@ -281,6 +281,9 @@ TOKENS: list[tuple[dict[str, str], dict[str, str], int]] = [
     ({"Authorization": "Bearer {token}"}, {"api_token": "wrong"}, 200),
     ({"Authorization": "Bearer wrong"}, {"api_token": "{token}"}, 401),
     ({"Authorization": "Basic {token}"}, {"api_token": "{token}"}, 200),
+    ({"Authorization": ""}, {"api_token": "{token}"}, 200),
+    ({"Authorization": ""}, {"api_token": "wrong"}, 401),
+    ({"Authorization": ""}, {}, 401),
     ({}, {"api_token": ""}, 401),
     ({}, {"api_token": "../{token}"}, 401),
     ({}, {"api_token": "{token}\n"}, 401),
@@ -300,6 +303,17 @@ def test_tokens(api: Bubble, headers: dict[str, str], query: dict[str, str], sta
         params={name: value.replace("{token}", token) for name, value in query.items()},
     )
     assert response.status_code == status
+
+
+def test_a_token_that_is_not_ascii_is_wrong_even_where_everybody_may_read(
+    site_dir: Path, serve_process: Callable[..., Server]
+) -> None:
+    put_manifest(site_dir, "units", {**UNITS, "public": True})
+    anonymous = admin(serve_process(site_dir)).anonymous()
+    assert anonymous.request("GET", "/obj/rentalunit").status_code == 200
+    for token in ("\xe4".encode(), b"\xe4"):
+        headers = {"Authorization": b"Bearer " + token}
+        assert anonymous.request("GET", "/obj/rentalunit", headers=headers).status_code == 401
 
 
 def test_tokens_of_other_apis_are_none_here(api: Bubble) -> None:

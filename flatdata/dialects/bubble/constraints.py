@@ -127,9 +127,10 @@ class Reading:
             return wanted(field.type.item, self._value(field.type.item, value))
         read = self._value(field.type, value)
         if name in ("greater than", "less than"):
-            if read is ABSENT:
+            if read is ABSENT and value is None:
                 raise _Bad(expected("a value", value))
-            return bound(field.type, read)
+            # The empty text is a text, which every other one is greater than.
+            return bound(field.type, "" if read is ABSENT else read)
         if (
             self.exists is not None
             and field.type.kind in REFERENCES

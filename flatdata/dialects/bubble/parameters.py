@@ -118,6 +118,9 @@ def _sorts(parameters: Mapping[str, Json]) -> tuple[SortBy, ...]:
     if not first:
         return ()
     sorts = [SortBy(first, _flag(parameters.get("descending"), "descending"))]
+    if first == RANDOM:
+        # Not looked at: "the entries in the array additional_sort_fields will be ignored".
+        return tuple(sorts)
     for item in _list(parameters.get("additional_sort_fields"), "additional_sort_fields", MAX_SORTS):
         key = item.get("sort_field")
         if not isinstance(key, str) or not key:

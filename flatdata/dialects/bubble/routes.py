@@ -51,11 +51,15 @@ class PathConverter(BaseConverter):
 
 
 def _token(incoming: Request) -> str | None:
-    """The token of a request: of the header, else of the query string."""
-    scheme, _, token = incoming.headers.get("Authorization", "").partition(" ")
+    """The token of a request: of the header, else of the query string; None if there is none.
+
+    An empty header holds the token "", which is wrong: the HTTP server hands on as empty what was not ASCII.
+    """
+    header = incoming.headers.get("Authorization")
+    scheme, _, token = (header or "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    return incoming.args.get("api_token")
+    return incoming.args.get("api_token", "" if header == "" else None)
 
 
 def _split(path: str) -> tuple[str, tuple[str, ...]]:
