@@ -454,6 +454,28 @@ def test_all_searches_every_text_of_a_thing() -> None:
         ask("text contains", 5)
 
 
+@pytest.mark.parametrize(
+    "forms",
+    [
+        "run runs running",
+        "stop stops stopped stopping",
+        "plan plans planned planning",
+        "control controls controlled controlling",
+        "operate operates operated operating operation",
+        "size sizes sized sizing",
+        "tie ties tied tying",
+        "study studies studied studying",
+        "pepper peppers peppered",
+    ],
+)
+def test_the_forms_of_a_word_are_found_by_each_other(forms: str) -> None:
+    things = [thing({"Name": f"They are {form}!"}, f"units/{form}") for form in forms.split()]
+    for form in forms.split():
+        constraint = {"key": "Name", "constraint_type": "text contains", "value": form.upper()}
+        names = found([*things, thing({"Name": "another"}, "units/-")], Search(constraints=(constraint,)))
+        assert names == forms.split()
+
+
 # --- parameters -------------------------------------------------------------------------------------------
 
 

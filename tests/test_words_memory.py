@@ -155,7 +155,7 @@ def test_changes_that_words_are_behind_of_are_no_objects_of_their_own(tmp_path: 
     words.close()
 
 
-@given(st.text(min_size=1), st.sampled_from("0123456789_éßя\x01"))
+@given(st.text(min_size=1).filter(lambda text: "'" not in text), st.sampled_from("0123456789_éßя\x01"))
 def test_words_without_an_english_ending_are_their_own_stems(text: str, last: str) -> None:
     word = (text + last).casefold()[:64]
     assert stem_of(word) == (stem(word) if word[-1:].isascii() else word)  # type: ignore[no-untyped-call]

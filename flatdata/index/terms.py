@@ -40,6 +40,8 @@ def stem_of(word: str) -> str | None:
 
 @lru_cache(maxsize=20_000)
 def _stem(word: str) -> str | None:
+    # Porter2, though Whoosh's Porter is three times as fast: that one leaves `runn` of `running` and `operat`
+    # of `operating`, for its rules about what `ed` and `ing` leave behind are never reached.
     from flatdata.index.whoosh_adapter import STOP_WORDS, stem  # not needed to open a site
 
     return None if word in STOP_WORDS else str(stem(word))[:LONGEST]  # type: ignore[no-untyped-call]

@@ -26,7 +26,7 @@ from whoosh.fields import ID, KEYWORD, Schema
 from whoosh.filedb.filestore import FileStorage
 from whoosh.filedb.structfile import BufferFile
 from whoosh.index import FileIndex, LockError
-from whoosh.lang.porter import stem
+from whoosh.lang.porter2 import stem
 from whoosh.matching.wrappers import FilterMatcher
 from whoosh.query import Prefix  # type: ignore[attr-defined]
 from whoosh.reading import SegmentReader
