@@ -24,7 +24,7 @@ from flatdata.index.ordering import Ordering
 from flatdata.index.planner import Plan, compile_tree
 from flatdata.index.ranking import Measured, Ranking
 from flatdata.index.words import Words
-from flatdata.query.evaluate import matches
+from flatdata.query.evaluate import predicate
 from flatdata.query.tree import Field, KeyIndex, Node, Query, Relevance, Scope
 from flatdata.store.entry import Entry
 from flatdata.store.paths import MANIFEST, join
@@ -122,16 +122,15 @@ class Index:
         return self._search_some(query, found)
 
     def _matching(self, query: Query, scope: Scope) -> Iterator[Entry]:
+        is_wanted = predicate(query.where)
         for slug in self._folders(scope):
             if len(self._state.folders.get(slug, ())) >= SMALL:
                 yield from self._search_collection(Query(Scope(slug), query.where, total=False), slug).entries
             else:
-                yield from (
-                    entry for entry in in_turns(self._state.children(slug)) if matches(query.where, entry)
-                )
+                yield from filter(is_wanted, in_turns(self._state.children(slug)))
         if scope.min_depth <= 0:
             own = self._state.entries.get(scope.slug)
-            if own is not None and own.form != MANIFEST and matches(query.where, own):
+            if own is not None and own.form != MANIFEST and is_wanted(own):
                 yield own
 
     def _folders(self, scope: Scope) -> Iterator[str]:
@@ -202,6 +201,7 @@ class Index:
     ) -> _T:
         """What `act` makes of the matching members, under the lock, with all structures at hand."""
         verdicts: dict[Entry, bool] = {}
+        is_wanted = predicate(where)
         missing = collection.crowded
         while True:
             if missing:
@@ -223,7 +223,7 @@ class Index:
                 continue
             # Without the lock: this may take long, and what changes meanwhile is asked about once more.
             for entry in in_turns(unknown):
-                verdicts[entry] = matches(where, entry)
+                verdicts[entry] = is_wanted(entry)
 
     def _first(
         self, query: Query, collection: Collection, plan: Plan, ordering: Ordering, more: int = 16
@@ -248,8 +248,9 @@ class Index:
             collection.build([*_needs(plan), *ordering.keys])
             return self._first(query, collection, plan, ordering, more)
         found: list[Entry] = []
+        is_wanted = predicate(query.where)
         for entry, is_unsure in zip(candidates, unsure, strict=True):
-            if not is_unsure or matches(query.where, entry):
+            if not is_unsure or is_wanted(entry):
                 found.append(entry)
                 if len(found) >= needed:
                     break
