@@ -37,6 +37,8 @@ SMALL: Final = 48
 """A collection of fewer entries is gone through one by one: structures would cost more than they save."""
 
 
+_SPARE: Final = 4
+"""For so many candidates of a page one more is looked at first, for those that turn out not to match."""
 _T = TypeVar("_T")
 
 
@@ -226,11 +228,11 @@ class Index:
                 verdicts[entry] = is_wanted(entry)
 
     def _first(
-        self, query: Query, collection: Collection, plan: Plan, ordering: Ordering, more: int = 16
+        self, query: Query, collection: Collection, plan: Plan, ordering: Ordering, spare: int | None = None
     ) -> Result | None:
         """The page, where looking at a few more candidates than it holds is enough; without a total."""
         needed = query.offset + (query.limit or 0)
-        looked_at = needed + more
+        looked_at = needed + (needed // _SPARE + 1 if spare is None else spare)
         if collection.crowded:
             collection.build([*_needs(plan), *ordering.keys])
         self._words.refresh()
@@ -246,7 +248,7 @@ class Index:
                 unsure = [entry.num in undecided for entry in candidates]
         except NotBuilt:
             collection.build([*_needs(plan), *ordering.keys])
-            return self._first(query, collection, plan, ordering, more)
+            return self._first(query, collection, plan, ordering, spare)
         found: list[Entry] = []
         is_wanted = predicate(query.where)
         for entry, is_unsure in zip(candidates, unsure, strict=True):
@@ -255,8 +257,7 @@ class Index:
                 if len(found) >= needed:
                     break
         if len(found) < needed and not whole:
-            many = needed + 64
-            return None if more >= many else self._first(query, collection, plan, ordering, many)
+            return None if spare else self._first(query, collection, plan, ordering, needed + 64)
         return Result(found[query.offset : needed], -1)
 
     # --- grouping -------------------------------------------------------------------------------------
