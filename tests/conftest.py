@@ -25,16 +25,21 @@ from typing import Any
 import pytest
 import requests
 from hypothesis import HealthCheck, settings
+from token_files import Clock
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from flatdata.access.tokens import Tokens
 from flatdata.app import create_app
+from flatdata.index import index as index_module
 from flatdata.index import keeper as keeper_module
 from flatdata.index import words as words_module
 from flatdata.index import words_writer as writer_module
 from flatdata.index.keeper import Keeper
+from flatdata.query.evaluate import predicate
+from flatdata.query.tree import Node
 from flatdata.settings import load_settings
 from flatdata.site import Site
+from flatdata.store.entry import Entry
 
 pytest.register_assert_rewrite("served_site")
 
@@ -123,6 +128,20 @@ def _tokens() -> tuple[dict[str, str], Path]:
 
 
 @pytest.fixture
+def clock() -> Clock:
+    """The time of `tokens`."""
+    return Clock()
+
+
+@pytest.fixture
+def tokens(tmp_path: Path, clock: Clock) -> Iterator[Tokens]:
+    """The tokens of a site, at times that `clock` says."""
+    tokens = Tokens(tmp_path, tmp_path / ".flatdata", clock=clock)
+    yield tokens
+    tokens.close()
+
+
+@pytest.fixture
 def site_dir(tmp_path: Path) -> Path:
     """An empty site."""
     root = tmp_path / "site"
@@ -187,6 +206,24 @@ def words_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The index of words is written, and looked at, without pauses."""
     monkeypatch.setattr(words_module, "_REFRESH_SECONDS", 0.0)
     monkeypatch.setattr(writer_module, "_COMMIT_SECONDS", 0.002)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
+    """The entries about which the index asked the evaluator."""
+    entries: list[Entry] = []
+
+    def noting(node: Node) -> Callable[[Entry], bool]:
+        is_wanted = predicate(node)
+
+        def note(entry: Entry) -> bool:
+            entries.append(entry)
+            return is_wanted(entry)
+
+        return note
+
+    monkeypatch.setattr(index_module, "predicate", noting)
+    return entries
 
 
 @pytest.fixture

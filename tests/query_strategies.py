@@ -34,7 +34,7 @@ from flatdata.query.bubble import (
     words_wanted,
 )
 from flatdata.query.bubble_values import ID, SCALARS, FieldType, read_value
-from flatdata.query.bubble_words import IN_ADDRESSES, IN_TEXTS, word_search
+from flatdata.query.bubble_words import IN_TEXTS, texts_of, word_search
 from flatdata.query.filters import OTHER_CONDITIONS, VALUE_CONDITIONS
 from flatdata.query.php_index import SORT
 from flatdata.query.tree import ABSENT, All, AnyOf, Condition, Field, Node, Not, OrderBy
@@ -301,19 +301,21 @@ def bubble_conditions(draw: st.DrawFn, field: ThingField, name: str) -> Node:
     """A constraint of a type on a field, with an operand as a request would have it."""
     if name == ANYWHERE:
         stems = words_wanted(analyse, draw(BUBBLE_TEXTS))
-        texts = IN_ADDRESSES if field.type.kind == "geographic_address" else IN_TEXTS
+        texts = texts_of(field.type)
+        assert texts is not None
         return Condition(field.source, word_search(analyse, texts, exact=field.own_words), stems)
     operator = operators(field.type, analyse, field.own_words)[name]
     return Condition(field.source, operator, _bubble_operand(draw, field.type, name))
 
 
 ANYWHERE = "_all"
-"""What the key `_all` asks of each field."""
+"""What the key `_all` asks of each field with texts."""
 
 
 def constraint_types(field: ThingField) -> list[str]:
     """The constraint types that a field can be asked."""
-    return [ANYWHERE, *sorted(operators(field.type, analyse, field.own_words))]
+    anywhere = [] if texts_of(field.type) is None else [ANYWHERE]
+    return [*anywhere, *sorted(operators(field.type, analyse, field.own_words))]
 
 
 BUBBLE: st.SearchStrategy[Node] = BUBBLE_FIELDS.flatmap(

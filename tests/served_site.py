@@ -61,6 +61,7 @@ VARIANTS: dict[str, list[tuple[ModuleType, str, int]]] = {
         (index_module, "SMALL", 4),
         (planner, "FEW", 0),
         (structures, "_MARK_DISTANCE", 3),
+        (structures, "_BLOCKWISE", 2),
         (blocks, "_LENGTH", 2),
     ],
     "structures given up after few changes": [

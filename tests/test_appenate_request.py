@@ -268,7 +268,8 @@ def test_id_that_is_no_guid() -> None:
 @pytest.mark.parametrize("value", [True, [], {}, ["x"]])
 @pytest.mark.parametrize("name", ["Id", "ExternalId", "CompanyId", "IntegrationKey", "Name"])
 def test_single_value_that_is_no_text(name: str, value: Any) -> None:
-    with pytest.raises(Refused, match=f"{name} must be text"):
+    expected = "an integer" if name == "CompanyId" else "text"
+    with pytest.raises(Refused, match=f"{name} must be {expected}"):
         from_json({**SPORTS, name: value})
 
 

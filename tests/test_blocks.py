@@ -40,6 +40,8 @@ def _check(order: Blocks, expected: list[tuple[int, str, int]]) -> None:
             for wanted in (BitMap(nums[::3]), BitMap(nums[:2]), BitMap(num + 7 for num in nums)):
                 among = order.among(wanted, start, stop, lambda num: num // 100)
                 assert among == [num for num in nums[start:stop] if num in wanted]
+                first = order.among(wanted, start, stop, lambda num: num // 100, 2)
+                assert first[:2] == among[:2]
 
 
 @settings(max_examples=150)

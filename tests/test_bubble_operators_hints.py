@@ -20,7 +20,7 @@ from flatdata.query.bubble import (
     wanted,
 )
 from flatdata.query.bubble_values import SCALARS, FieldType, read_value
-from flatdata.query.bubble_words import IN_ADDRESSES, IN_TEXT, IN_TEXTS, Texts, word_search
+from flatdata.query.bubble_words import texts_of, word_search
 from flatdata.query.tree import (
     ABSENT,
     AllHints,
@@ -152,9 +152,11 @@ def test_hints_hold_what_matches(field_type: FieldType, value: Any, source: Any,
 
 
 @settings(max_examples=300)
-@pytest.mark.parametrize("where", [IN_TEXT, IN_TEXTS, IN_ADDRESSES], ids=["text", "texts", "addresses"])
+@pytest.mark.parametrize("field_type", [each for each in TYPES if texts_of(each) is not None], ids=str)
 @given(value=values, text=texts, exact=st.booleans())
-def test_word_hints_hold_what_matches(where: Texts, value: Any, text: str, exact: bool) -> None:
+def test_word_hints_hold_what_matches(field_type: FieldType, value: Any, text: str, exact: bool) -> None:
+    where = texts_of(field_type)
+    assert where is not None
     operator = word_search(analyse, where, exact=exact)
     stems = tuple(dict.fromkeys(analyse(text)))
     hinted = said(operator.hint(stems), value)

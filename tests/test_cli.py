@@ -287,6 +287,8 @@ def test_every_kind_of_problem_is_found_with_its_place(run: Run, site: Path) -> 
     (site / "content/tools").mkdir()
     (site / "content/tools/manifest.yaml").write_text(
         "id: 77\nname: Tools\nbubble:\n  exposed: true\n  fields: {a: nonsense}\n"
+        'appenate: {guid: none, company_id: 1, display_at: {"a\\nb": Left}}\n'
+        "hooks:\n- {type: web, runOn: insert, payload: {}}\n"
     )
     (site / "plugins/bad").mkdir(parents=True)
     (site / "plugins/bad/plugin.py").write_text("\nimport no_such_module\n")
@@ -300,6 +302,9 @@ def test_every_kind_of_problem_is_found_with_its_place(run: Run, site: Path) -> 
         "content/beds/manifest.yaml: id must be a positive integer",
         "content/plants/broken/entry.yaml:",
         "content/tools/manifest.yaml: bubble.fields",
+        "content/tools/manifest.yaml: appenate.guid must be a GUID, not 'none'",
+        "content/tools/manifest.yaml: appenate.display_at.a\\nb must be one of Title",
+        "content/tools/manifest.yaml: hooks[0].runOn must be a list of texts",
         "content/plants/tomato",
         "flatdata.yaml: pord: unknown setting",
         "plugins/bad/plugin.py:2: not loaded: ModuleNotFoundError",

@@ -82,6 +82,7 @@ def test_pages_are_those_of_a_plain_sort(
         patch.setattr(ordering, "_SORTING", sorting)
         patch.setattr(ordering, "_MANY_TIES", ties)
         patch.setattr(structures, "_MARK_DISTANCE", distance)
+        patch.setattr(structures, "_BLOCKWISE", distance)
         patch.setattr(blocks, "_LENGTH", distance)
         kept.collection.build(ordered.keys)
         for step in [None, *changes]:

@@ -49,7 +49,12 @@ VARIANTS: dict[str, list[tuple[ModuleType, str, int]]] = {
         (structures, "_MARK_DISTANCE", 1),
         (structures, "_MOST_MARKS", 1_000),
     ],
-    "ranges with few marks": [(planner, "FEW", 0), (structures, "_MARK_DISTANCE", 3), (blocks, "_LENGTH", 2)],
+    "ranges with few marks": [
+        (planner, "FEW", 0),
+        (structures, "_MARK_DISTANCE", 3),
+        (structures, "_BLOCKWISE", 2),
+        (blocks, "_LENGTH", 2),
+    ],
     "structures given up after few changes": [(collection, "MOST_BEHIND", 0), (collection, "_STEP", 1)],
     "structures forgotten": [(collection, "MOST_STRUCTURES", 1)],
     "changes taken over one at a time": [(collection, "_STEP", 1)],
@@ -166,6 +171,7 @@ def test_ranges_of_a_list_that_changes_are_its_entries_between_the_bounds(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(structures, "_MARK_DISTANCE", distance)
+        patch.setattr(structures, "_BLOCKWISE", distance)
         patch.setattr(blocks, "_LENGTH", distance)
         for number, key in first:
             put(number, key)

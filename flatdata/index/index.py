@@ -24,7 +24,7 @@ from flatdata.index.ordering import Ordering
 from flatdata.index.planner import Plan, compile_tree
 from flatdata.index.ranking import Measured, Ranking
 from flatdata.index.words import Words
-from flatdata.query.evaluate import matches
+from flatdata.query.evaluate import predicate
 from flatdata.query.tree import Field, KeyIndex, Node, Query, Relevance, Scope
 from flatdata.store.entry import Entry
 from flatdata.store.paths import MANIFEST, join
@@ -37,6 +37,8 @@ SMALL: Final = 48
 """A collection of fewer entries is gone through one by one: structures would cost more than they save."""
 
 
+_SPARE: Final = 4
+"""For so many candidates of a page one more is looked at first, for those that turn out not to match."""
 _T = TypeVar("_T")
 
 
@@ -122,16 +124,15 @@ class Index:
         return self._search_some(query, found)
 
     def _matching(self, query: Query, scope: Scope) -> Iterator[Entry]:
+        is_wanted = predicate(query.where)
         for slug in self._folders(scope):
             if len(self._state.folders.get(slug, ())) >= SMALL:
                 yield from self._search_collection(Query(Scope(slug), query.where, total=False), slug).entries
             else:
-                yield from (
-                    entry for entry in in_turns(self._state.children(slug)) if matches(query.where, entry)
-                )
+                yield from filter(is_wanted, in_turns(self._state.children(slug)))
         if scope.min_depth <= 0:
             own = self._state.entries.get(scope.slug)
-            if own is not None and own.form != MANIFEST and matches(query.where, own):
+            if own is not None and own.form != MANIFEST and is_wanted(own):
                 yield own
 
     def _folders(self, scope: Scope) -> Iterator[str]:
@@ -202,6 +203,7 @@ class Index:
     ) -> _T:
         """What `act` makes of the matching members, under the lock, with all structures at hand."""
         verdicts: dict[Entry, bool] = {}
+        is_wanted = predicate(where)
         missing = collection.crowded
         while True:
             if missing:
@@ -223,14 +225,14 @@ class Index:
                 continue
             # Without the lock: this may take long, and what changes meanwhile is asked about once more.
             for entry in in_turns(unknown):
-                verdicts[entry] = matches(where, entry)
+                verdicts[entry] = is_wanted(entry)
 
     def _first(
-        self, query: Query, collection: Collection, plan: Plan, ordering: Ordering, more: int = 16
+        self, query: Query, collection: Collection, plan: Plan, ordering: Ordering, spare: int | None = None
     ) -> Result | None:
         """The page, where looking at a few more candidates than it holds is enough; without a total."""
         needed = query.offset + (query.limit or 0)
-        looked_at = needed + more
+        looked_at = needed + (needed // _SPARE + 1 if spare is None else spare)
         if collection.crowded:
             collection.build([*_needs(plan), *ordering.keys])
         self._words.refresh()
@@ -246,16 +248,16 @@ class Index:
                 unsure = [entry.num in undecided for entry in candidates]
         except NotBuilt:
             collection.build([*_needs(plan), *ordering.keys])
-            return self._first(query, collection, plan, ordering, more)
+            return self._first(query, collection, plan, ordering, spare)
         found: list[Entry] = []
+        is_wanted = predicate(query.where)
         for entry, is_unsure in zip(candidates, unsure, strict=True):
-            if not is_unsure or matches(query.where, entry):
+            if not is_unsure or is_wanted(entry):
                 found.append(entry)
                 if len(found) >= needed:
                     break
         if len(found) < needed and not whole:
-            many = needed + 64
-            return None if more >= many else self._first(query, collection, plan, ordering, many)
+            return None if spare else self._first(query, collection, plan, ordering, needed + 64)
         return Result(found[query.offset : needed], -1)
 
     # --- grouping -------------------------------------------------------------------------------------

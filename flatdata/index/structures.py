@@ -19,6 +19,8 @@ from flatdata.store.entry import Entry
 
 _MARK_DISTANCE: Final = 512
 _MOST_MARKS: Final = 128
+_BLOCKWISE: Final = 512
+"""Where a page needs as many places as this, it is looked for block by block instead of in steps."""
 
 
 class SortedList:
@@ -201,19 +203,21 @@ class SortedList:
         key = order.key(place)
         return order.left(key), order.right(key)
 
-    def members_at(self, wanted: BitMap, low: int, high: int) -> list[int]:
-        """The members in `wanted` at the places [low, high)."""
+    def members_at(self, wanted: BitMap, low: int, high: int, limit: int | None = None) -> list[int]:
+        """The members in `wanted` at the places [low, high); with a `limit`, at least the first so many."""
         if len(wanted) == len(self):
             return self._order.nums(low, high).tolist()
-        return self._order.among(wanted, low, high, self._table.of)
+        return self._order.among(wanted, low, high, self._table.of, limit)
 
     def _ahead(self, wanted: BitMap, start: int, stop: int, limit: int) -> list[int]:
         """The first `limit` of `wanted` at the places [start, stop)."""
         found: list[int] = []
         step = self._step(wanted, limit)
         while start < stop and len(found) < limit:
-            found += self.members_at(wanted, start, min(stop, start + step))
-            start += step
+            # Where they are rare, block by block for as long as it takes.
+            end = min(stop, start + step) if step < _BLOCKWISE else stop
+            found += self.members_at(wanted, start, end, limit - len(found))
+            start = end
             step *= 2
         return found[:limit]
 

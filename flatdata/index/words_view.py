@@ -359,7 +359,7 @@ def _num(entry: Entry | None) -> int:
 
 
 def _union(sets: Iterable[BitMap]) -> BitMap:
-    listed = list(sets)
+    listed = list(filter(None, sets))
     return BitMap.union(*listed) if len(listed) > 1 else listed[0] if listed else BitMap()
 
 

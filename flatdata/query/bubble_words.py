@@ -7,11 +7,11 @@ the index has others there too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from flatdata.query.bubble_values import FieldType, read_address, read_value
+from flatdata.query.bubble_values import FieldType, read_value
 from flatdata.query.tree import (
     ABSENT,
     Absent,
@@ -49,56 +49,82 @@ class Texts:
     keys: tuple[str, ...] = ("",)
 
 
-def _odd_values(name: str, is_odd: Callable[[Json | Absent], bool]) -> Keyed:
-    return Keyed(KeyIndex(name, lambda raw: (_ODD,) if is_odd(raw) else ()), (_ODD,))
+def _values_of(field_type: FieldType) -> Callable[[Json | Absent], Iterable[Any]]:
+    """From a stored value to what it means as this type, and so to what a client is shown of it."""
 
+    def read(raw: Json | Absent) -> Iterable[Any]:
+        value = read_value(field_type, raw)
+        if value is ABSENT:
+            return ()
+        return value if field_type.many else (value,)
 
-def _items(raw: Json | Absent) -> list[Json | Absent]:
-    return raw if isinstance(raw, list) else [raw]
-
-
-def _text_in(raw: Json | Absent) -> Iterable[str]:
-    text = read_value(_TEXT, raw)
-    return () if text is ABSENT else (text,)
-
-
-def _texts_in(raw: Json | Absent) -> Iterable[str]:
-    texts = read_value(_TEXTS, raw)
-    return () if texts is ABSENT else texts
-
-
-def _addresses_in(raw: Json | Absent) -> Iterable[str]:
-    read = map(read_address, _items(raw))
-    return [value["address"] for value in read if not isinstance(value, Absent) and "address" in value]
+    return read
 
 
 def _is_odd_text(raw: Json | Absent) -> bool:
     return not (isinstance(raw, str) or raw is ABSENT or raw is None)
 
 
-def _are_odd_texts(raw: Json | Absent) -> bool:
-    return any(map(_is_odd_text, _items(raw)))
-
-
-def _are_odd_addresses(raw: Json | Absent) -> bool:
+def _is_odd_address(raw: Json | Absent) -> bool:
     """Whether some string is in a list where no address is, which the index does not tell from one."""
-    return any(
-        isinstance(item, list) or (isinstance(item, dict) and isinstance(item.get("address"), list))
-        for item in _items(raw)
-    )
+    return isinstance(raw, list) or (isinstance(raw, dict) and isinstance(raw.get("address"), list))
 
 
-_TEXT: Final = FieldType("text")
-_TEXTS: Final = FieldType("text", many=True)
+def _texts(field_type: FieldType) -> Texts:
+    """The texts of a field whose values are texts."""
+    return Texts(_values_of(field_type), _odd_values_of(field_type, _is_odd_text))
 
-IN_TEXT: Final = Texts(_text_in, _odd_values("bubble:odd-text", _is_odd_text))
+
+def _addresses(field_type: FieldType) -> Texts:
+    """What the addresses of a field are called."""
+    values = _values_of(field_type)
+
+    def read(raw: Json | Absent) -> Iterable[str]:
+        return [value["address"] for value in values(raw) if "address" in value]
+
+    return Texts(read, _odd_values_of(field_type, _is_odd_address), ("", "address"))
+
+
+def _odd_values_of(field_type: FieldType, is_odd: Callable[[Json | Absent], bool]) -> Keyed:
+    """Where the values of a field are odd, or in a list those of its entries."""
+
+    def keys(raw: Json | Absent) -> tuple[str, ...]:
+        if field_type.many and isinstance(raw, list):
+            return (_ODD,) if any(map(is_odd, raw)) else ()
+        return (_ODD,) if is_odd(raw) else ()
+
+    # The lengths of texts are kept by this name, so no two types may share one.
+    return Keyed(KeyIndex(f"bubble:odd:{field_type}", keys), (_ODD,))
+
+
+_ADDRESS: Final = "geographic_address"
+
+IN_TEXT: Final = _texts(FieldType("text"))
 """A text."""
-IN_TEXTS: Final = Texts(_texts_in, _odd_values("bubble:odd-texts", _are_odd_texts))
-"""A text, or a list of them."""
-IN_ADDRESSES: Final = Texts(
-    _addresses_in, _odd_values("bubble:odd-addresses", _are_odd_addresses), ("", "address")
-)
-"""What a geographic address is called, or those in a list: plain text, or the `address` of a mapping."""
+IN_TEXTS: Final = _texts(FieldType("text", many=True))
+"""A list of texts; a single one is a list of one."""
+IN_OPTION: Final = _texts(FieldType("option"))
+"""An option, of whatever set."""
+IN_OPTIONS: Final = _texts(FieldType("option", many=True))
+"""A list of options."""
+IN_ADDRESS: Final = _addresses(FieldType(_ADDRESS))
+"""What a geographic address is called: plain text, or the `address` of a mapping."""
+IN_ADDRESSES: Final = _addresses(FieldType(_ADDRESS, many=True))
+"""What those in a list are called."""
+
+_TEXTS_OF: Final[Mapping[tuple[str, bool], Texts]] = {
+    ("text", False): IN_TEXT,
+    ("text", True): IN_TEXTS,
+    ("option", False): IN_OPTION,
+    ("option", True): IN_OPTIONS,
+    (_ADDRESS, False): IN_ADDRESS,
+    (_ADDRESS, True): IN_ADDRESSES,
+}
+
+
+def texts_of(field_type: FieldType) -> Texts | None:
+    """What a search of the whole thing looks at in fields of a type; None if it passes over them."""
+    return _TEXTS_OF.get((field_type.kind, field_type.many))
 
 
 def word_search(analyse: Analyse, where: Texts, *, exact: bool = True) -> Operator:

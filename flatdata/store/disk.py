@@ -38,7 +38,7 @@ class Found(NamedTuple):
 
 
 class HalfDone(OSError):
-    """The disk refused a step of a change, and then refused to take back the steps before it."""
+    """The disk refused a step of a change, and then refused to take back the steps before it for good."""
 
 
 class Disk:

@@ -85,27 +85,28 @@ def _last_kept(effects: Sequence[Effect]) -> int:
 def carry_out(effects: Sequence[Effect], key: str, disk: Disk) -> None:
     """Carry out the effects of a record that was staged under `key`: all of them, or none.
 
-    Of a record with a transfer, either is on the disk for good when this ends, unless it is `HalfDone`.
+    What was taken back is on the disk for good when this ends, and so is a transfer that was carried out.
 
     Raises:
-        OSError: and nothing has changed. HalfDone: some of it has, and could not be taken back.
+        OSError: and nothing has changed. HalfDone: some of it has, and could not be taken back for good; the
+            record has to stay in the log.
     """
     done: list[tuple[Effect, str]] = []
     kept = _last_kept(effects)
-    flushes = is_transfer(effects)
     disk.new_record()
     try:
         for number, effect in enumerate(in_turns(effects)):
             apply(effect, f"{key}-{number}", disk, keep=number <= kept)
             done.append((effect, f"{key}-{number}"))
-        if flushes:
+        if is_transfer(effects):
             disk.flush()
     except OSError as error:
         try:
             for effect, effect_key in reversed(done):
                 _undo(effect, effect_key, disk)
-            if flushes:
-                disk.flush()
+            # Even where no effect was done: the one that failed may have taken back a part of its own. Once
+            # the record is cut off, nothing else would mend what a power loss leaves of either.
+            disk.flush()
         except OSError as second:
             raise HalfDone(second.errno, second.strerror) from error
         raise

@@ -209,8 +209,8 @@ class Store:
 
         Raises:
             StoreUnavailable: the disk refused; nothing changed (or, if the disk did not even let a half be
-            taken back, the change is finished as soon as it does). InvalidSlug, EntryExists, EntryMissing,
-            CodecError: a change is impossible. Whatever the plan raises.
+            taken back for good, the change is finished as soon as it does). InvalidSlug, EntryExists,
+            EntryMissing, CodecError: a change is impossible. Whatever the plan raises.
         """
         return self._commits.submit(Ticket(plan, origin, who, action, tuple(reads)))
 

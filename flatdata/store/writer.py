@@ -152,8 +152,9 @@ class Writer:
     def _give_up(self, staged: Sequence[_Staged], length: int, error: OSError) -> None:
         """Take back the records beyond the head, the first of which could not be applied.
 
-        Where the disk does not even let its half be undone, it stays in the log: it is finished before the
-        next change, as soon as the disk lets us.
+        What was done of that one is undone by now, and that is flushed. Where the disk does not even let its
+        half be undone for good, it stays in the log: it is finished before the next change, as soon as the
+        disk lets us.
         """
         position = self._log.head()
         if isinstance(error, HalfDone):

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from flatdata.access.token import Token
 from flatdata.dialects.appenate.errors import Problem, Refused
-from flatdata.dialects.appenate.request import Address, Credentials, parse_guid
-from flatdata.query.tree import Json
+from flatdata.dialects.appenate.part import company_of, external_id_of, guid_of
+from flatdata.dialects.appenate.request import Address, Credentials
 from flatdata.store.sources import Source
 
 
@@ -40,20 +40,9 @@ def admit(tokens: TokenCheck, credentials: Credentials, problem: Problem) -> Tok
     return token
 
 
-def text_of(source: Source, key: str) -> str | None:
-    """A value of the manifest's `appenate:` part as text; None if it is missing, empty or no text."""
-    value: Json = (source.appenate or {}).get(key)
-    return str(value) if type(value) in (str, int) and value != "" else None
-
-
-def guid_of(source: Source) -> str | None:
-    """The Id of a source as 32 hex digits, None if its manifest has none that can be read."""
-    return parse_guid(text_of(source, "guid") or "")
-
-
 def is_reachable(source: Source, company_id: int) -> bool:
     """Whether a source is one of this company's."""
-    return source.appenate is not None and text_of(source, "company_id") == str(company_id)
+    return company_of(source) == company_id
 
 
 def reachable(sources: Iterable[Source], company_id: int) -> Iterator[Source]:
@@ -70,6 +59,6 @@ def find(sources: Iterable[Source], company_id: int, address: Address) -> Source
         if address.guid is not None:
             if guid_of(source) == address.guid:
                 return source
-        elif text_of(source, "external_id") == address.external_id:
+        elif external_id_of(source) == address.external_id:
             return source
     raise Refused(f"There is no data source with this {'ExternalId' if address.guid is None else 'Id'}")

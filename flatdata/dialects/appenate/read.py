@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flatdata.dialects.appenate.access import guid_of, reachable, text_of
+from flatdata.dialects.appenate.access import reachable
+from flatdata.dialects.appenate.part import external_id_of, guid_of, places_of
 from flatdata.dialects.appenate.request import Header, Page, Search
 from flatdata.dialects.appenate.rows import Rows, columns_of, vals_of
 from flatdata.store.sources import Source
@@ -32,7 +33,7 @@ def describe(source: Source, rows: Rows, company_id: int, page: Page | None) -> 
         vals = [vals_of(row, columns) for row in rows.page(page.number * page.size, page.size)]
     return DataSource(
         guid=guid_of(source),
-        external_id=text_of(source, "external_id"),
+        external_id=external_id_of(source),
         company_id=company_id,
         name=source.name,
         headers=_headers(source, columns),
@@ -42,11 +43,8 @@ def describe(source: Source, rows: Rows, company_id: int, page: Page | None) -> 
 
 
 def _headers(source: Source, columns: Iterable[str]) -> tuple[Header, ...]:
-    places = (source.appenate or {}).get("display_at")
-    if not isinstance(places, dict):
-        places = {}
-    shown = {column: place for column, place in places.items() if isinstance(place, str)}
-    return tuple(Header(column, shown.get(column)) for column in columns)
+    places = places_of(source)
+    return tuple(Header(column, places.get(column)) for column in columns)
 
 
 def has_name(source: Source, name: str | None) -> bool:

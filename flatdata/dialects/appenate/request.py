@@ -6,25 +6,18 @@ keys and names are no part of them; those around a Val are.
 
 from __future__ import annotations
 
-import re
-import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from flatdata.dialects.appenate.body import Raw
 from flatdata.dialects.appenate.errors import MISSING_PARAMETERS, Refused, shown
+from flatdata.dialects.appenate.values import Unfit, read_guid, read_integer, read_place, read_text
 from flatdata.query.tree import Json
 
 Row = tuple[str, ...]
 """The Vals of a row, the key first."""
-
-DISPLAY_AT: Final = ("Title", "SubLeft", "Thumb")
-_NOWHERE: Final = "none"
-"""What a GET answers for a column without a place; a client may send it back."""
-_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
-_UNSET_GUID: Final = "0" * 32
-"""What .NET clients send for an Id that they leave unset."""
+_T = TypeVar("_T")
 
 SINGLE: Final = frozenset({"id", "externalid", "companyid", "integrationkey", "name"})
 """What may come in the query string of a PUT."""
@@ -144,23 +137,21 @@ def parse_search(query: Raw) -> Search:
 # --- single values ------------------------------------------------------------------------------------
 
 
+def _named(name: str, reader: Callable[[Json], _T], value: Json) -> _T:
+    """What a reader makes of the value that is called `name`. Raises `Refused`."""
+    try:
+        return reader(value)
+    except Unfit as error:
+        raise Refused(f"{name} {error.reason}") from None
+
+
 def _text(body: Raw, name: str) -> str | None:
     """A value as text without blanks around it; None if it is missing or empty."""
-    value = body.get(name.lower())
-    if type(value) is int:
-        value = str(value)
-    if value is not None and not isinstance(value, str):
-        raise Refused(f"{name} must be text")
-    return (value or "").strip() or None
+    return _named(name, read_text, body.get(name.lower()))
 
 
 def _integer(body: Raw, name: str) -> int | None:
-    text = _text(body, name)
-    if text is None:
-        return None
-    if not _INTEGER.fullmatch(text):
-        raise Refused(f"{name} must be an integer, not {shown(text)}")
-    return int(text)
+    return _named(name, read_integer, body.get(name.lower()))
 
 
 def _flag(body: Raw, name: str) -> bool:
@@ -188,27 +179,10 @@ def _credentials(body: Raw) -> Credentials:
 
 
 def _address(body: Raw) -> Address:
-    guid, external_id = _guid(_text(body, "Id")), _text(body, "ExternalId")
+    guid, external_id = _named("Id", read_guid, body.get("id")), _text(body, "ExternalId")
     if guid is None and external_id is None:
         raise Refused(MISSING_PARAMETERS)
     return Address(guid, external_id)
-
-
-def _guid(text: str | None) -> str | None:
-    if text is None:
-        return None
-    found = parse_guid(text)
-    if found is None:
-        raise Refused(f"Id must be a GUID, not {shown(text)}")
-    return None if found == _UNSET_GUID else found
-
-
-def parse_guid(text: str) -> str | None:
-    """A GUID, dashed or not, braced or not, in any case, as 32 lower-case hex digits; None if it is none."""
-    try:
-        return uuid.UUID(text).hex
-    except ValueError:
-        return None
 
 
 # --- collections --------------------------------------------------------------------------------------
@@ -234,21 +208,8 @@ def _header(item: Json, place: str) -> Header:
     name = properties.get("name")
     if not isinstance(name, str) or not name.strip():
         raise Refused(f"{place} must have a Name")
-    return Header(name.strip(), _display_at(properties.get("displayat"), place))
-
-
-def _display_at(value: Json, place: str) -> str | None:
-    text = value.strip() if isinstance(value, str) else value
-    if text is None or text == "":
-        return None
-    if not isinstance(text, str):
-        raise Refused(f"{place}: DisplayAt must be text")
-    for option in DISPLAY_AT:
-        if text.lower() == option.lower():
-            return option
-    if text.lower() == _NOWHERE:
-        return None
-    raise Refused(f"{place}: DisplayAt must be one of {', '.join(DISPLAY_AT)}, not {shown(text)}")
+    display_at = _named(f"{place}: DisplayAt", read_place, properties.get("displayat"))
+    return Header(name.strip(), display_at)
 
 
 def _rows(body: Raw, name: str, *, flat: bool = False) -> tuple[Row, ...] | None:

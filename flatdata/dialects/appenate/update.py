@@ -19,8 +19,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from flatdata.dialects.appenate.access import reachable, text_of
+from flatdata.dialects.appenate.access import reachable
 from flatdata.dialects.appenate.errors import Refused, shown
+from flatdata.dialects.appenate.part import external_id_of
 from flatdata.dialects.appenate.request import Header, Row, Update
 from flatdata.dialects.appenate.rows import Rows, as_text, columns_of
 from flatdata.query.tree import Json
@@ -131,7 +132,7 @@ def _check_external_id(source: Source, siblings: Iterable[Source], request: Upda
     if request.address.guid is None or wanted is None:
         return
     for other in reachable(siblings, request.credentials.company_id):
-        if other.slug != source.slug and text_of(other, "external_id") == wanted:
+        if other.slug != source.slug and external_id_of(other) == wanted:
             raise Refused(f"The ExternalId {shown(wanted)} is that of another data source")
 
 

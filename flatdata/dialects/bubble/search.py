@@ -9,7 +9,7 @@ as empty on the others, so that the results are those that the visible data woul
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from flatdata.dialects.bubble.parameters import Search, SortBy
 from flatdata.dialects.bubble.types import CREATED_DATE, ThingField
 from flatdata.query.bubble import distance_km, order_index, order_key
 from flatdata.query.bubble_values import read_address
-from flatdata.query.bubble_words import IN_ADDRESSES, IN_TEXT, IN_TEXTS, Texts, word_place, word_search
+from flatdata.query.bubble_words import Texts, texts_of, word_place, word_search
 from flatdata.query.evaluate import matches
 from flatdata.query.tree import (
     ABSENT,
@@ -34,7 +34,6 @@ from flatdata.query.tree import (
     Field,
     Json,
     Node,
-    Operator,
     OrderBy,
     OrderIndex,
     Query,
@@ -53,10 +52,6 @@ SearchIndex = Callable[[Query], Any]
 """From a query to a result with `entries` and `total`."""
 
 ADDRESS: Final = "geographic_address"
-_TEXTS_OF: Final[Mapping[str, Texts]] = {"text": IN_TEXTS, "option": IN_TEXTS, ADDRESS: IN_ADDRESSES}
-"""The kinds of fields that the key `_all` searches, and the texts in them."""
-_TEXT_ALONE: Final[Mapping[str, Texts]] = {"text": IN_TEXT}
-"""The same for `text contains` of one field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +129,12 @@ def _anywhere(search: Anywhere, reading: Reading, grants: Grants) -> Node:
         return EVERYTHING if search.negated else NOTHING
     constrainable = _constrainable(grants)
     places = [
-        (constrainable(field.caption), field.source, _operator(field, reading))
-        for field in _searched(reading)
+        (
+            constrainable(field.caption),
+            field.source,
+            word_search(reading.analyse, texts, exact=field.own_words),
+        )
+        for field, texts in _searched(reading.thing_type.fields)
     ]
     if all(allowed is EVERYTHING for allowed, _, _ in places):
         # Of plain conditions there is nothing to decide: a third of the time that making the tree takes.
@@ -159,13 +158,9 @@ def _constrainable(grants: Grants) -> Callable[[str], Node]:
     return (lambda caption: EVERYTHING) if grants.shows_all() else grants.constrainable
 
 
-def _searched(reading: Reading) -> list[ThingField]:
-    """The fields that the key `_all` searches."""
-    return [field for field in reading.thing_type.fields if field.type.kind in _TEXTS_OF]
-
-
-def _operator(field: ThingField, reading: Reading) -> Operator:
-    return word_search(reading.analyse, _TEXTS_OF[field.type.kind], exact=field.own_words)
+def _searched(fields: Iterable[ThingField]) -> list[tuple[ThingField, Texts]]:
+    """Those of the fields that the key `_all` searches, and the texts in them."""
+    return [(field, texts) for field in fields if (texts := texts_of(field.type)) is not None]
 
 
 # --- relevance --------------------------------------------------------------------------------------------
@@ -195,13 +190,13 @@ def _relevance(
 
 def _sought(constraint: Constraint | Anywhere, reading: Reading, grants: Grants) -> Sought:
     if isinstance(constraint, Anywhere):
-        stems, fields, texts_of = constraint.stems, _searched(reading), _TEXTS_OF
+        stems, searched = constraint.stems, _searched(reading.thing_type.fields)
     else:
-        stems, fields, texts_of = constraint.operand, [constraint.field], _TEXT_ALONE
+        stems, searched = constraint.operand, _searched([constraint.field])
     constrainable = _constrainable(grants)
-    fields = [field for field in fields if constrainable(field.caption) == EVERYTHING]
-    places = tuple(word_place(field.source, texts_of[field.type.kind]) for field in fields)
-    return Sought(stems, places, all(field.own_words for field in fields))
+    searched = [each for each in searched if constrainable(each[0].caption) == EVERYTHING]
+    places = tuple(word_place(field.source, texts) for field, texts in searched)
+    return Sought(stems, places, all(field.own_words for field, _ in searched))
 
 
 def _read_from_entries(order: OrderBy | _Computed) -> OrderBy:

@@ -109,15 +109,21 @@ def _web(courier: Courier, hook: Hook, payload: Mapping[str, Json], columns: Map
 # --- mail ---------------------------------------------------------------------------------------------
 
 
-def message_of(payload: Mapping[str, Json], sender: str) -> EmailMessage:
-    """The mail of an email hook whose templates are rendered. Raises `NotDelivered`."""
-    message = EmailMessage()
+def recipients_of(payload: Mapping[str, Json]) -> list[dict[str, Json]]:
+    """To whom an email hook goes. Raises `NotDelivered`."""
     recipients = payload.get("to")
     people = (
         [person for person in recipients if isinstance(person, dict)] if isinstance(recipients, list) else []
     )
     if not 0 < len(people) <= MAX_RECIPIENTS:
         raise NotDelivered("it has no recipients, or too many", again=False)
+    return people
+
+
+def message_of(payload: Mapping[str, Json], sender: str) -> EmailMessage:
+    """The mail of an email hook whose templates are rendered. Raises `NotDelivered`."""
+    message = EmailMessage()
+    people = recipients_of(payload)
     lists: dict[str, list[Address]] = {"To": [], "Cc": [], "Bcc": []}
     try:
         for person in people:
@@ -167,9 +173,17 @@ def _submit(smtp: SmtpSettings, host: str, message: EmailMessage, courier: Couri
 # --- plugins ------------------------------------------------------------------------------------------
 
 
-def _sms(courier: Courier, hook: Hook, payload: Mapping[str, Json], columns: Mapping[str, Json]) -> None:
+def text_message_of(payload: Mapping[str, Json]) -> tuple[str, str]:
+    """To whom an sms hook goes, and what it says. Raises `NotDelivered`."""
     to, body = payload.get("to"), payload.get("body")
-    if not isinstance(to, str) or not isinstance(body, str) or not courier.messengers.send_sms(to, body):
+    if not isinstance(to, str) or not isinstance(body, str):
+        raise NotDelivered("to or body is no text", again=False)
+    return to, body
+
+
+def _sms(courier: Courier, hook: Hook, payload: Mapping[str, Json], columns: Mapping[str, Json]) -> None:
+    to, body = text_message_of(payload)
+    if not courier.messengers.send_sms(to, body):
         raise NotDelivered("no plugin took the text message", again=False)
 
 
@@ -187,3 +201,10 @@ def _push(courier: Courier, hook: Hook, payload: Mapping[str, Json], columns: Ma
 
 _Way = Callable[[Courier, Hook, Any, Mapping[str, Json]], None]
 _WAYS: Final[Mapping[str, _Way]] = {"web": _web, "email": _mail, "sms": _sms, "push": _push}
+
+READERS: Final[Mapping[str, Callable[[Mapping[str, Json]], object]]] = {
+    "web": web_call,
+    "email": recipients_of,
+    "sms": text_message_of,
+}
+"""What reads a payload, its templates rendered or not. Raises `NotDelivered`, `CallRefused`."""

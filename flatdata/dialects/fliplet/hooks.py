@@ -30,7 +30,10 @@ BEFORE_QUERY: Final = "beforeQuery"
 INSERT: Final = "insert"
 UPDATE: Final = "update"
 OPERATIONS: Final = "operations"
+HASH: Final = "hash"
 EVENTS: Final = frozenset({INSERT, UPDATE, BEFORE_SAVE, BEFORE_QUERY})
+SENT_EVENTS: Final = frozenset({INSERT, UPDATE})
+"""At what hooks are sent; the others are for operations."""
 SENT_TYPES: Final = frozenset({"email", "sms", "push", "web"})
 MAX_HASHES: Final = 2_000
 """Passwords that one request may have hashed; each takes some 20 ms."""
@@ -41,11 +44,18 @@ _log = logging.getLogger("flatdata.fliplet.hooks")
 
 
 class InvalidHook(FlatdataError):
-    """A hook that a client sent is not well-formed. `reason` names the key."""
+    """A hook is not well-formed: its `key`, or all of it if that is empty, should be `expected`."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, key: str, expected: str) -> None:
+        self.key = key
+        self.expected = expected
+        super().__init__(self.reason)
+
+    @property
+    def reason(self) -> str:
+        """The same in words."""
+        place = f"{self.key} of a hook" if self.key else "a hook"
+        return f"{place} must be {self.expected}"
 
 
 class TooManyHashes(FlatdataError):
@@ -105,11 +115,11 @@ _SHAPE: Final[Mapping[str, tuple[Callable[[Json], bool], bool, str]]] = {
 def read_hook(definition: Json) -> Hook:
     """The hook that a definition describes. Raises `InvalidHook`."""
     if not isinstance(definition, dict):
-        raise InvalidHook("a hook must be a mapping")
+        raise InvalidHook("", "a mapping")
     for key, (accepts, required, expected) in _SHAPE.items():
         value = definition.get(key)
         if (value is None and required) or (value is not None and not accepts(value)):
-            raise InvalidHook(f"{key} of a hook must be {expected}")
+            raise InvalidHook(key, expected)
     return Hook(
         type=definition["type"],
         run_on=frozenset(definition["runOn"]),
@@ -137,7 +147,7 @@ def hashed_columns(hooks: Iterable[Hook]) -> frozenset[str]:
         for hook in hooks
         if hook.run_on & {BEFORE_SAVE, INSERT, UPDATE}
         for column, operations in hook.operations.items()
-        if isinstance(operations, list) and "hash" in operations
+        if isinstance(operations, list) and HASH in operations
     )
 
 
@@ -149,6 +159,11 @@ TEXT_OPERATIONS: Final[Mapping[str, Callable[[str], str]]] = {
     "upper": str.upper,
 }
 """What an operation makes of a text. `hash` is none of them: its result differs each time."""
+
+
+def is_operation(name: Json) -> bool:
+    """Whether an item of a list of operations is one; others are passed over."""
+    return isinstance(name, str) and (name == HASH or name in TEXT_OPERATIONS)
 
 
 class Hasher:
@@ -172,11 +187,11 @@ def _as_text(value: Json) -> str | None:
 
 
 def _operate(value: Json, operations: Collection[Json], hasher: Callable[[str], str]) -> Json:
-    for name in operations:
-        if name == "hash":
+    for name in filter(is_operation, operations):
+        if name == HASH:
             text = _as_text(value)
             value = hasher(text) if text else value
-        elif isinstance(value, str) and name in TEXT_OPERATIONS:
+        elif isinstance(value, str):
             value = TEXT_OPERATIONS[name](value)
     return value
 
@@ -249,9 +264,9 @@ def before_query(
             continue
         for column, operation in hook.operations.items():
             if isinstance(operation, list):
-                texts = [name for name in operation if name != "hash"]
+                texts = [name for name in operation if name != HASH]
                 prepared = _normalised(prepared, column, texts)
-                if "hash" in operation:
+                if HASH in operation:
                     prepared, found = _verifications(prepared, column)
                     verifications += found
             elif isinstance(operation, str):
