@@ -16,6 +16,7 @@ from pyroaring import BitMap
 
 from flatdata.index.terms import LONG, LONGEST, SEPARATOR, SHARED, WORD, stem_of
 from flatdata.store.entry import Entry
+from flatdata.turns import in_turns
 
 if TYPE_CHECKING:
     from flatdata.index.whoosh_adapter import Segment, WhooshIndex
@@ -162,7 +163,7 @@ class Held:
         self.lexicon = "\n" + "\n".join(lexicon) + "\n"
         """All terms, a line each, in order."""
         self._inflected: dict[str, list[str]] = {}
-        for term in lexicon:
+        for term in in_turns(lexicon):
             word = term.partition(SEPARATOR)[0]
             stemmed = stem_of(word)
             if stemmed is not None and stemmed != word:
