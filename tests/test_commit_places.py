@@ -15,7 +15,7 @@ from flatdata.store import writer as writer_module
 from flatdata.store.changes import Change, Put
 from flatdata.store.commits import Ticket
 from flatdata.store.errors import EntryExists, StoreUnavailable
-from flatdata.store.paths import is_within
+from flatdata.store.paths import InvalidSlug, is_within
 from flatdata.store.planning import View
 from flatdata.store.state import Places
 from flatdata.store.store import Store
@@ -65,9 +65,9 @@ def test_folders_that_are_missing_on_the_way_are_made(store: Store) -> None:
     assert (store.root / "content/books/of/2020/first/entry.yaml").is_file()
 
 
-@pytest.mark.parametrize("replaced", ["films", "films/new"])
+@pytest.mark.parametrize(("replaced", "refusal"), [("films", StoreUnavailable), ("films/new", InvalidSlug)])
 def test_nothing_is_made_behind_a_link_that_somebody_put_in_the_way(
-    store: Store, tmp_path: Path, replaced: str
+    store: Store, tmp_path: Path, replaced: str, refusal: type[Exception]
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -75,7 +75,7 @@ def test_nothing_is_made_behind_a_link_that_somebody_put_in_the_way(
     if link.exists():
         shutil.rmtree(link)
     link.symlink_to(outside)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(refusal):
         create(store, "films/new")
     assert list(outside.iterdir()) == []
     assert store.get("films/new") is None

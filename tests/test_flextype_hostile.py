@@ -179,6 +179,22 @@ def test_hostile_ids_reach_nothing(entries: Entries, site_dir: Path, request_nam
         assert all(os.path.realpath(Path(folder, name)).startswith(inside) for name in files)
 
 
+@pytest.mark.parametrize("request_name", ["post", "move to", "copy to"])
+def test_what_is_no_folder_in_the_place_of_one_is_a_place_that_is_taken(
+    entries: Entries, site_dir: Path, request_name: str
+) -> None:
+    content = site_dir / "content"
+    (site_dir / "nothing").mkdir()
+    (content / "to-nothing").symlink_to(site_dir / "nothing")
+    (content / "dangling").symlink_to("nowhere")
+    (content / "README").write_text("of the repository")
+    os.mkfifo(content / "pipe")
+    for id in ("to-nothing", "dangling", "README", "pipe"):
+        assert REQUESTS[request_name](entries, id).status_code == 404, id
+    assert list((site_dir / "nothing").iterdir()) == []
+    assert entries.get("a/child").status_code == 200
+
+
 @pytest.mark.usefixtures("untouched")
 def test_the_same_ids_percent_encoded_in_the_path_are_no_route(entries: Entries) -> None:
     for rest in ("..%2f..%2fflatdata.yaml", "%2e%2e/x", "..%252fx", "%00", "a%0ab", "%ff%fe"):

@@ -65,6 +65,20 @@ def test_deletions_without_entries(api: DataSources) -> None:
     assert [row["id"] for row in answer["entries"]] == [ids[2]]
 
 
+@pytest.mark.parametrize("body", [{}, {"entries": None}, {"append": False}])
+def test_a_delete_list_alone_does_not_remove_every_row(api: DataSources, body: Any) -> None:
+    source, ids = three_rows(api)
+    answer = api.post(f"/data-sources/{source}/commit", {"delete": [ids[0]], **body})
+    assert (answer.status_code, answer.json()["message"]) == (400, "A commit needs entries or append")
+    assert [row["id"] for row in api.rows(source)] == ids
+
+
+@pytest.mark.settings(**{"fliplet.behaviour": "live"})
+def test_a_delete_list_alone_is_enough_in_live_mode(api: DataSources) -> None:
+    source, ids = three_rows(api)
+    assert [row["id"] for row in commit(api, source, delete=[ids[0]])["entries"]] == ids[1:]
+
+
 def test_extend_merges_and_its_absence_replaces(api: DataSources) -> None:
     source, ids = three_rows(api)
     commit(api, source, entries=[{"id": ids[0], "data": {"x": {"y": 1}}}], append=True, extend=True)
@@ -131,6 +145,15 @@ def test_orders_are_made_regular(api: DataSources) -> None:
         (30, 2),
         (40, 3),
     ]
+
+
+@pytest.mark.parametrize("body", [{"entries": []}, {"entries": [], "append": False}])
+def test_making_orders_regular_does_not_remove_every_row(api: DataSources, body: Any) -> None:
+    source, ids = three_rows(api)
+    answer = api.post(f"/data-sources/{source}/commit", {"normalizeOrder": {"gap": 10}, **body})
+    assert answer.status_code == 400
+    assert answer.json()["message"] == "normalizeOrder without entries needs append or delete"
+    assert [row["id"] for row in api.rows(source)] == ids
 
 
 def test_columns_grow_with_the_rows(api: DataSources) -> None:

@@ -7,12 +7,9 @@ query string (texts, or lists and maps of them) or from front matter (any JSON).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any, Final
-
-import re2
 
 from flatdata.query.php_dates import newer, newer_hint, older, older_hint
 from flatdata.query.php_index import (
@@ -30,6 +27,7 @@ from flatdata.query.php_index import (
     exact_keys,
     negated,
 )
+from flatdata.query.php_patterns import MAX_PATTERN, php_pattern
 from flatdata.query.php_values import (
     documented_equal,
     identical,
@@ -70,8 +68,6 @@ __all__ = [
     "truth",
 ]
 
-MAX_PATTERN: Final = 1000
-"""Characters in a regular expression; a longer one is invalid."""
 _SHORT: Final = 100
 """Characters of a text up to which hints for it are remembered."""
 
@@ -254,33 +250,15 @@ def _ends_hint(operand: Json) -> Hint:
     return Containing(operand) if operand else Keyed(EXACT, ("",))
 
 
-def _pattern(text: str) -> Any:
-    """`/text/ium` compiled, or None where it is invalid: a `/` must be escaped, RE2 must understand it."""
-    return _compiled(text) if len(text) <= MAX_PATTERN else None
-
-
-@lru_cache(maxsize=256)
-def _compiled(text: str) -> Any:
-    if re.fullmatch(r"(?:[^\\/]|\\.)*", text, re.DOTALL) is None:
-        return None
-    options = re2.Options()
-    options.case_sensitive = False
-    options.log_errors = False
-    try:
-        return re2.compile("(?m)" + text, options)
-    except re2.error:
-        return None
-
-
 def _regexp(value: Json, operand: Json) -> bool:
     if not isinstance(value, str) or not isinstance(operand, str):
         return False
-    pattern = _pattern(operand)
+    pattern = php_pattern(operand)
     return pattern is not None and pattern.search(value) is not None
 
 
 def _regexp_hint(operand: Json) -> Hint:
-    return SOME_TEXT if isinstance(operand, str) and _pattern(operand) is not None else Nothing()
+    return SOME_TEXT if isinstance(operand, str) and php_pattern(operand) is not None else Nothing()
 
 
 def _not_regexp(value: Json, operand: Json) -> bool:
@@ -290,7 +268,7 @@ def _not_regexp(value: Json, operand: Json) -> bool:
 def _not_regexp_hint(operand: Json) -> Hint:
     if not isinstance(operand, str):
         return Nothing()
-    return ANY_TEXT if _pattern(operand) is None else SOME_TEXT
+    return ANY_TEXT if php_pattern(operand) is None else SOME_TEXT
 
 
 # --- the tables -------------------------------------------------------------------------------------

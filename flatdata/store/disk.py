@@ -154,10 +154,10 @@ class Disk:
         return {FOLDER_PART: self.tree.folder(slug), FILE_PART: self.tree.file(slug, FILE)}
 
     def is_taken(self, slug: str) -> bool:
-        """Whether a file or a folder that is not empty stands where the entry `slug` would be."""
-        if os.path.lexists(self.tree.file(slug, FILE)):
-            return True
+        """Whether a file, a link or a folder that is not empty stands where the entry `slug` would be."""
         folder = self.tree.folder(slug)
+        if os.path.lexists(self.tree.file(slug, FILE)) or os.path.islink(folder):
+            return True
         try:
             with os.scandir(folder) as names:
                 return any(True for _ in names)

@@ -1,8 +1,9 @@
 """The form `entry.md`: front matter in YAML between two lines `---`, and a body that is the field `content`.
 
 The text is taken apart and put together by python-frontmatter, the YAML in it by our own codec. The rules
-are Flextype's (reference/flextype.md §5), so that its entries can be copied over, but for two: front matter
-must begin in the first line with text (Flextype silently drops what stands before it), and may be empty.
+are Flextype's (reference/flextype.md §5), so that its entries can be copied over, but for three: front matter
+must begin in the first line with text (Flextype silently drops what stands before it), and may be empty, and
+further lines `---` stay as they are (Flextype adds blank lines around them at each reading).
 """
 
 from __future__ import annotations

@@ -165,15 +165,15 @@ class Tree:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
             end = path.find("/", end + 1)
 
-    def check_way(self, slug: str, is_known: Callable[[str], bool]) -> None:
-        """Make sure that folders can be made for a new entry `slug`.
+    def check_way(self, slug: str, is_known: Callable[[str], bool], *, itself: bool = False) -> None:
+        """Make sure that folders can be made for a new entry `slug`: those above it, `itself` its own, too.
 
         `is_known` tells which folders were seen to be such.
 
         Raises:
             InvalidSlug: if a link, or a file that is no entry, stands on the way.
         """
-        parent = parent_of(slug)
+        parent = slug if itself else parent_of(slug)
         while parent and not is_known(parent):
             try:
                 status = os.lstat(self.folder(parent))

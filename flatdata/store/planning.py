@@ -18,6 +18,7 @@ from flatdata.store.log import Effect, image_json
 from flatdata.store.paths import (
     ENTRY_YAML,
     FILE,
+    FOLDER_FORMS,
     MANIFEST,
     InvalidSlug,
     check_slug,
@@ -100,13 +101,16 @@ def work_out(changes: Sequence[Change], view: View, disk: Disk) -> list[Effect]:
     for change in in_turns(changes):
         if isinstance(change, Put):
             parent = parent_of(change.slug)
+            is_folder = view.state.folders.__contains__
             # The way to a folder is looked at once: a thousand rows go to one.
             if parent not in ready:
                 if view.get(change.slug) is None:
-                    disk.tree.check_way(change.slug, view.state.folders.__contains__)
+                    disk.tree.check_way(change.slug, is_folder)
                     ready.add(parent)
                 effects += _promotions(change.slug, view, changed, promoted)
             effects.append(_put(change, view, changed, parents))
+            if effects[-1].form in FOLDER_FORMS and view.get(change.slug) is None:
+                disk.tree.check_way(change.slug, is_folder, itself=True)
         elif isinstance(change, Delete):
             effects.append(_delete(change, view))
         elif isinstance(change, DeleteTree):

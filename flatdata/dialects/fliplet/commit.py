@@ -54,11 +54,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit as it was asked for. `delete` is None where the request has no such list."""
+    """A commit as it was asked for.
+
+    `delete` is None where the request has no such list; `removes_unlisted` says whether rows that are not
+    among `items` go.
+    """
 
     items: tuple[Item, ...]
     delete: tuple[str, ...] | None
-    append: bool
+    removes_unlisted: bool
     extend: bool
     run_hooks: frozenset[str]
     return_entries: bool
@@ -106,23 +110,31 @@ def _gap(value: Json) -> int | None:
     return gap
 
 
-def read_commit(body: Mapping[str, Json]) -> Commit:
-    """The commit that a body asks for. Raises `Refused`."""
+def read_commit(body: Mapping[str, Json], *, live: bool) -> Commit:
+    """The commit that a body asks for, in live mode or as documented. Raises `Refused`.
+
+    One that removes what it does not list must have a list, if an empty one: `delete` alone would otherwise
+    remove every row. `normalizeOrder` alone would, too, and needs `append` or `delete` (§4.1).
+    """
     entries, delete = _list(body, "entries"), _list(body, "delete")
-    if entries is None and delete is None:
-        raise bad_request("A commit needs entries or delete")
+    gap = _gap(body.get("normalizeOrder"))
+    removes_unlisted = not is_true(body.get("append")) and (delete is None or not live)
+    if entries is None and (delete is None or removes_unlisted):
+        raise bad_request(f"A commit needs entries or {'delete' if delete is None else 'append'}")
+    if gap is not None and not entries and delete is None and removes_unlisted:
+        raise bad_request("normalizeOrder without entries needs append or delete")
     columns, expected = _list(body, "columns"), _list(body, "expectColumns")
     hooks = _list(body, "runHooks") or []
     return Commit(
         items=tuple(map(_item, entries or ())),
         delete=None if delete is None else tuple(_name(identity, "delete") for identity in delete),
-        append=is_true(body.get("append")),
+        removes_unlisted=removes_unlisted,
         extend=is_true(body.get("extend")),
         run_hooks=frozenset(hook for hook in hooks if hook in (INSERT, UPDATE)),
         return_entries=body.get("returnEntries") is None or is_true(body["returnEntries"]),
         columns=None if columns is None else read_columns(columns),
         expected_columns=None if expected is None else read_columns(expected),
-        gap=_gap(body.get("normalizeOrder")),
+        gap=gap,
         trigger=read_trigger(body.get("source")),
     )
 
@@ -181,13 +193,13 @@ class _Planner:
             self.outcome.updated.append(entry.slug)
         return changed_row(self.view, entry, written, **({} if item.order is None else {"order": item.order}))
 
-    def deletions(self, removes_unlisted: bool) -> list[Change]:
+    def deletions(self) -> list[Change]:
         """The changes that delete rows: those that are named, or all that are not written."""
         named = (row_at(self.view, self.source, name) for name in dict.fromkeys(self.commit.delete or ()))
         doomed = {entry.slug: entry for entry in named if entry is not None}
         for slug in doomed:
             self.puts.pop(slug, None)
-        if removes_unlisted:
+        if self.commit.removes_unlisted:
             for entry in self.view.children(self.source.slug):
                 if entry.slug not in self.puts:
                     doomed[entry.slug] = entry
@@ -239,11 +251,10 @@ def commit_rows(call: Call) -> Response:
     for key in ("renameColumns", "deleteColumns"):
         if body.get(key):
             raise bad_request(f"{key} is not supported")
-    commit = read_commit(body)
+    commit = read_commit(body, live=call.api.live)
     machine = machinery(source)
     _refuse_early(call, commit)
     prepared = _prepared(call, source, machine, commit)
-    removes_unlisted = not commit.append and (commit.delete is None or not call.api.live)
 
     def plan(view: View) -> tuple[list[Change], Outcome]:
         current = live_source(view, source.slug)
@@ -254,7 +265,7 @@ def commit_rows(call: Call) -> Response:
         planner = _Planner(commit, view, current, policies, Lens(Grant(), machine.hashed))
         for item, columns in zip(in_turns(commit.items), prepared, strict=True):
             planner.write(item, columns, call.caller.user_id)
-        deletions = planner.deletions(removes_unlisted)
+        deletions = planner.deletions()
         if commit.gap is not None:
             planner.renumber(commit.gap, deletions)
         columns_changed = column_changes(current, prepared, commit.columns)
