@@ -41,7 +41,7 @@ from flatdata.settings import load_settings
 from flatdata.site import Site
 from flatdata.store.entry import Entry
 
-pytest.register_assert_rewrite("served_site")
+pytest.register_assert_rewrite("served_site", "words_site")
 
 WAIT_SECONDS = 20.0
 

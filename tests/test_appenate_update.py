@@ -2,108 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from appenate_samples import GUID, LONG_AGO, REQUEST, Clock, ListedRows, a_row, a_source, sport, update
 
 from flatdata.dialects.appenate.errors import Refused
-from flatdata.dialects.appenate.request import Address, Credentials, Header, Update
-from flatdata.dialects.appenate.rows import IS_ONE_OF, as_text, place_of, vals_of
+from flatdata.dialects.appenate.request import Address, Header, Update
+from flatdata.dialects.appenate.rows import place_of, vals_of
 from flatdata.dialects.appenate.update import changes_of
-from flatdata.query.tree import ABSENT, Keyed
-from flatdata.store.changes import Change, Delete, Put
-from flatdata.store.entry import Entry, encode_json
-from flatdata.store.sources import Source, row_order
+from flatdata.store.changes import Delete, Put
+from flatdata.store.entry import Entry
+from flatdata.store.sources import Source
 
-GUID = "0e4f2c1d5b6a4798a0b1c2d3e4f50617"
 NOW = "2026-10-01T12:00:00.000Z"
-LONG_AGO = "2020-01-01T00:00:00.000Z"
-
-REQUEST = Update(Credentials(1, "secret"), Address(None, "SPORTS-001"))
-
-
-class ListedRows:
-    """Rows in a list, found by looking at each; `touched` counts the rows that were handed out."""
-
-    def __init__(self, rows: Iterable[Entry]) -> None:
-        self._rows = sorted(rows, key=place_of)
-        self.touched = 0
-
-    def _handed_out(self, rows: Sequence[Entry]) -> Sequence[Entry]:
-        self.touched += len(rows)
-        return rows
-
-    def all(self) -> Sequence[Entry]:
-        return self._handed_out(self._rows)
-
-    def page(self, offset: int, limit: int) -> Sequence[Entry]:
-        return self._handed_out(self._rows[offset : offset + limit])
-
-    def with_keys(self, column: str, keys: Collection[str]) -> Sequence[Entry]:
-        found = [
-            row for row in self._rows if IS_ONE_OF.matches(row.fields.get(column, ABSENT), frozenset(keys))
-        ]
-        return self._handed_out(found)
-
-    def next_order(self) -> int | None:
-        if not self._rows:
-            return 0
-        order = row_order(self._rows[-1])
-        return None if order is None else order + 1
-
-    def count(self) -> int:
-        return len(self._rows)
-
-
-@dataclass
-class Clock:
-    """As much of a plan's view as changes need."""
-
-    now_ns: int = 1_790_856_000_000_000_000
-    last_id: int = 100
-
-    def get(self, slug: str) -> Entry | None:
-        raise AssertionError(slug)
-
-    def exists(self, slug: str) -> bool:
-        raise AssertionError(slug)
-
-    def children(self, slug: str) -> Sequence[Entry]:
-        raise AssertionError(slug)
-
-    def next_id(self) -> int:
-        self.last_id += 1
-        return self.last_id
-
-
-def a_row(id: int | str, fields: dict[str, Any], **meta: Any) -> Entry:
-    meta_body = encode_json(meta) if meta else b""
-    return Entry(f"sports/{id}", encode_json(fields), meta_body, form="file", mtime_ns=0, size=0)
-
-
-def sport(id: int, code: Any, name: Any, order: int | None = None) -> Entry:
-    return a_row(id, {"Code": code, "Sport": name}, created_at=LONG_AGO, updated_at=LONG_AGO, order=order)
-
-
-def a_source(columns: Sequence[str] | None = ("Code", "Sport"), **fields: Any) -> Source:
-    manifest = {
-        "id": 3,
-        "name": "Sports",
-        "columns": None if columns is None else list(columns),
-        "updated_at": LONG_AGO,
-        "mine": "kept",
-        "appenate": {"guid": GUID, "external_id": "SPORTS-001", "company_id": 1},
-    }
-    return Source("sports", manifest | fields)
-
-
-def update(
-    request: Update, rows: Iterable[Entry] = (), source: Source | None = None, siblings: Iterable[Source] = ()
-) -> list[Change]:
-    source = source or a_source()
-    return changes_of(Clock(), source, ListedRows(rows), [source, *siblings], request, max_rows=50_000)
 
 
 @dataclass
@@ -145,7 +59,8 @@ def shown(result: Outcome, columns: Sequence[str] = ("Code", "Sport")) -> list[l
 
 AH, CH, FB = sport(1, "AH", "Air Hockey", 0), sport(2, "CH", "Chess", 1), sport(3, "FB", "Football", 2)
 
-# --- Rows ---------------------------------------------------------------------------------------------
+
+# --- Rows --------------------------------------------------------------------------------------------
 
 
 def test_rows_replace_everything_in_their_order() -> None:
@@ -201,7 +116,7 @@ def test_rows_replace_those_without_a_key_and_those_with_the_same() -> None:
     assert result.rows == {"1": {"Code": "AH", "Sport": "Air Hockey"}}
 
 
-# --- NewRows ------------------------------------------------------------------------------------------
+# --- NewRows -----------------------------------------------------------------------------------------
 
 
 def test_new_rows_update_by_their_first_value_and_add_the_others_at_the_end() -> None:
@@ -267,7 +182,7 @@ def test_many_rows_are_not_looked_at_for_a_few() -> None:
     assert rows.touched == 2
 
 
-# --- DeletedRows --------------------------------------------------------------------------------------
+# --- DeletedRows -------------------------------------------------------------------------------------
 
 
 def test_deleted_rows_are_deleted_by_key() -> None:
@@ -292,7 +207,7 @@ def test_rows_in_excess_of_the_limit_can_still_be_deleted() -> None:
     assert len(changes_of(Clock(), a_source(), rows, [], request, max_rows=3)) == 2
 
 
-# --- Headers, Name and ids ----------------------------------------------------------------------------
+# --- Headers, Name and ids ---------------------------------------------------------------------------
 
 
 def test_headers_with_rows_make_new_columns() -> None:
@@ -384,156 +299,3 @@ def test_external_id_of_another_source_of_the_company_is_refused() -> None:
         update(request, siblings=[ours])
     theirs = Source("other", {**ours.manifest, "appenate": {"external_id": "SPORTS-001", "company_id": 2}})
     assert update(request, siblings=[theirs]) == []
-
-
-# --- refusals -----------------------------------------------------------------------------------------
-
-
-def many(count: int) -> tuple[tuple[str, str], ...]:
-    return tuple((f"k{number}", "v") for number in range(count))
-
-
-def keys(count: int) -> tuple[tuple[str], ...]:
-    return tuple((f"k{number}",) for number in range(count))
-
-
-@pytest.mark.parametrize(
-    "request_at_limit",
-    [
-        replace(REQUEST, rows=many(10_000)),
-        replace(REQUEST, new_rows=many(1_500)),
-        replace(REQUEST, deleted_rows=keys(500)),
-    ],
-)
-def test_as_many_rows_as_the_limit_allows(request_at_limit: Update) -> None:
-    update(request_at_limit)
-
-
-@pytest.mark.parametrize(
-    ("request_beyond", "message"),
-    [
-        (replace(REQUEST, rows=many(10_001)), "Rows: 10001 rows, the limit is 10000 in a request"),
-        (replace(REQUEST, new_rows=many(1_501)), "NewRows: 1501 rows, the limit is 1500 in a request"),
-        (replace(REQUEST, deleted_rows=keys(501)), "DeletedRows: 501 rows, the limit is 500 in a request"),
-    ],
-)
-def test_one_row_beyond_the_limit(request_beyond: Update, message: str) -> None:
-    with pytest.raises(Refused) as caught:
-        update(request_beyond)
-    assert caught.value.message == message
-
-
-def test_limit_in_all_counts_updates_and_deletions() -> None:
-    rows = [sport(number, f"k{number}", "x", number) for number in range(1, 6)]
-
-    def changes(**collections: Any) -> list[Change]:
-        request = replace(REQUEST, **collections)
-        return changes_of(Clock(), a_source(), ListedRows(rows), [], request, max_rows=6)
-
-    assert len(changes(new_rows=(("k1", "y"), ("new", "z")))) == 3
-    assert len(changes(new_rows=(("a", "y"), ("b", "z")), deleted_rows=(("k1",),))) == 4
-    with pytest.raises(Refused, match="The data source would have 7 rows, the limit is 6"):
-        changes(new_rows=(("a", "y"), ("b", "z")))
-    with pytest.raises(Refused, match="The data source would have 7 rows, the limit is 6"):
-        changes(rows=many(7))
-
-
-@pytest.mark.parametrize("name", ["rows", "new_rows"])
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        ((), r"\[1\]: at least 2 Vals are needed, there are 0"),
-        (("a",), r"\[1\]: at least 2 Vals are needed, there are 1"),
-        (("a", "b", "c"), r"\[1\]: 3 Vals, but there are 2 Headers"),
-        (("", "b"), r"\[1\]: the key \(first Val\) is empty"),
-    ],
-)
-def test_rows_with_the_wrong_values(name: str, bad: tuple[str, ...], message: str) -> None:
-    with pytest.raises(Refused, match=message):
-        update(replace(REQUEST, **{name: (("ok", "ok"), bad)}))
-
-
-@pytest.mark.parametrize("name", ["rows", "new_rows"])
-def test_rows_have_as_many_values_as_the_headers_of_the_request(name: str) -> None:
-    headers = (Header("Code"), Header("Sport"), Header("Info"))
-    with pytest.raises(Refused, match="2 Vals, but there are 3 Headers"):
-        update(replace(REQUEST, headers=headers, **{name: (("a", "b"),)}))
-
-
-def test_rows_of_a_source_without_columns_have_as_many_values_as_the_first() -> None:
-    with pytest.raises(Refused, match=r"Rows\[1\]: 2 Vals, but there are 3 Headers"):
-        update(replace(REQUEST, rows=(("a", "b", "c"), ("d", "e"))), source=a_source(None))
-
-
-def test_rows_with_one_key_twice() -> None:
-    with pytest.raises(Refused, match=r"Rows\[2\]: the key 'a' is that of Rows\[0\] already"):
-        update(replace(REQUEST, rows=(("a", "1"), ("b", "2"), ("a", "3"))))
-
-
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        ((), r"DeletedRows\[0\]: exactly 1 Val is needed, there are 0"),
-        (("a", "b"), r"DeletedRows\[0\]: exactly 1 Val is needed, there are 2"),
-        (("",), r"DeletedRows\[0\]: the key is empty"),
-    ],
-)
-def test_deleted_rows_with_the_wrong_values(bad: tuple[str, ...], message: str) -> None:
-    with pytest.raises(Refused, match=message):
-        update(replace(REQUEST, deleted_rows=(bad,)))
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["Code"], "Headers: at least 2 are needed, there is 1"),
-        (["Code", "Code"], r"Headers\[1\]: the name 'Code' is that of Headers\[0\] already"),
-        (["Code", "_meta"], r"Headers\[1\]: the name _meta is reserved"),
-    ],
-)
-def test_headers_that_cannot_be_columns(names: list[str], message: str) -> None:
-    with pytest.raises(Refused, match=message):
-        update(replace(REQUEST, headers=tuple(Header(name) for name in names)))
-
-
-# --- rows as this API sees them -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("a", "a"),
-        ("", ""),
-        (None, ""),
-        (ABSENT, ""),
-        (True, "true"),
-        (False, "false"),
-        (0, "0"),
-        (1.5, "1.5"),
-        (10**30, "1" + "0" * 30),
-        (["a", 1], '["a",1]'),
-        ({"b": None}, '{"b":null}'),
-    ],
-)
-def test_values_as_texts(value: Any, text: str) -> None:
-    assert as_text(value) == text
-
-
-def test_display_order_is_order_then_id_as_a_number() -> None:
-    rows = [
-        a_row("x9", {}),
-        a_row(10, {}),
-        a_row(9, {}),
-        a_row(1, {}, order=5),
-        a_row(2, {}, order=5),
-        a_row(3, {}, order=-1),
-    ]
-    assert [row.name for row in sorted(rows, key=place_of)] == ["3", "1", "2", "9", "10", "x9"]
-
-
-def test_the_index_holds_the_operator_to_its_definition() -> None:
-    hint = IS_ONE_OF.hint(frozenset({"7", "a"}))
-    assert isinstance(hint, Keyed)
-    for value in ("7", 7, "a", "b", "", None, ABSENT, 7.0, ["7"]):
-        found = bool(set(hint.index.keys(value)) & set(hint.keys))
-        assert found is IS_ONE_OF.matches(value, frozenset({"7", "a"}))

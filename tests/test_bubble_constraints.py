@@ -5,54 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bubble_samples import FIELDS, OTHER, PLACES, TONY, UNIT, catalogue, thing, units, users
+from bubble_samples import FIELDS, OTHER, TONY, UNIT, thing
+from bubble_stored import NEW_YORK, NEWARK, STORED, found, reading, things
 
-from flatdata.access.privacy import ADMIN
-from flatdata.dialects.bubble.constraints import Reading
 from flatdata.dialects.bubble.errors import Refused
-from flatdata.dialects.bubble.parameters import Search, parse_search
-from flatdata.dialects.bubble.search import run
-from flatdata.index.index import Result
-from flatdata.index.terms import analyse
-from flatdata.query.bubble import CONSTRAINT_TYPES, distance_km
-from flatdata.query.evaluate import matches
-from flatdata.query.tree import Query
-from flatdata.store.entry import Entry
-
-NEW_YORK = {"address": "New York", "lat": 40.7128, "lng": -74.006}
-NEWARK = {"address": "Newark", "lat": 40.7357, "lng": -74.1724}
-BERLIN = {"address": "Berlin", "lat": 52.52, "lng": 13.405}
-SOMEWHERE = {"address": "somewhere"}
-
-STORED: dict[str, dict[str, Any]] = {
-    "Name": {
-        "a": "The cat in the hat",
-        "b": "Peppers",
-        "c": "the Cat's pyjamas",
-        "n": 12,
-        "e": "",
-        "0": None,
-    },
-    "Size": {"a": 3, "b": "10", "c": 3.0, "d": -1, "e": "", "0": None, "x": "five"},
-    "Open": {"a": True, "b": "yes", "c": False, "d": "No", "e": "", "0": None},
-    "Start": {"a": "2020-01-01", "b": "2020-06-01T12:00:00.000Z", "c": 1577836800000, "e": "", "0": None},
-    "Where": {"a": NEW_YORK, "b": NEWARK, "c": BERLIN, "d": SOMEWHERE, "e": "", "0": None},
-    "Photo": {"a": "//x/a.png", "b": "//x/b.png", "e": "", "0": None},
-    "Plan": {"a": "//x/a.pdf", "b": "//x/b.pdf", "e": "", "0": None},
-    "Owner": {"a": TONY, "b": 12, "e": "", "0": None},
-    "Parent": {"a": UNIT, "b": OTHER, "e": "", "0": None},
-    "Status": {"a": "Open", "b": "Closed", "e": "", "0": None},
-    "Tags": {"a": ["x", "y"], "b": ["y"], "c": "x", "e": [], "0": None},
-    "Sizes": {"a": [1, 2], "b": ["2", 3], "e": [], "0": None},
-    "Days": {"a": ["2020-01-01"], "b": [0, "2020-01-01"], "e": [], "0": None},
-    "Flags": {"a": [True], "b": [False, "yes"], "e": [], "0": None},
-    "Places": {"a": [NEW_YORK, BERLIN], "b": [NEWARK], "e": [], "0": None},
-    "Owners": {"a": [TONY], "b": [TONY, "u2"], "e": [], "0": None},
-    "Units": {"a": [UNIT, OTHER], "b": [OTHER], "e": [], "0": None},
-    "States": {"a": ["Open"], "b": ["Open", "Closed"], "e": [], "0": None},
-    "Photos": {"a": ["//x/a.png"], "b": ["//x/b.png"], "e": [], "0": None},
-}
-"""What some things hold in each field, by a letter; `-` is a thing without the field."""
+from flatdata.dialects.bubble.parameters import Search
+from flatdata.query.bubble import CONSTRAINT_TYPES
 
 CASES: dict[str, list[tuple[str, Any, str]]] = {
     "Name": [
@@ -243,7 +201,7 @@ CASES: dict[str, list[tuple[str, Any, str]]] = {
         ("not contains", "//x/b.png", "ae0-"),
     ],
 }
-"""For each field: constraint type, value, and the things that are found."""
+
 
 EMPTY = {caption: "e0x-" if caption == "Size" else "e0-" for caption in FIELDS}
 OFFERED = {
@@ -254,34 +212,6 @@ OFFERED = {
     | ({"geographic_search"} if kind == "geographic_address" else set())
     for caption, kind in FIELDS.items()
 }
-"""What can be asked of each field (reference/bubble.md §7)."""
-
-
-def things(caption: str) -> list[Entry]:
-    rows = [thing({caption: value}, f"units/{letter}") for letter, value in STORED[caption].items()]
-    return [*rows, thing({}, "units/-")]
-
-
-def reading(live: bool = False) -> Reading:
-    of = catalogue(units(), users())
-    known = {UNIT, OTHER, TONY}
-    exists = (lambda kind, identity: identity in known) if live else None
-    return Reading(of.types["rentalunit"], of, analyse, PLACES.get, exists)
-
-
-def found(entries: list[Entry], search: Search, live: bool = False) -> list[str]:
-    """The names of the things that a search finds, by the evaluator alone."""
-    how = reading(live)
-
-    def index(query: Query) -> Result:
-        kept = [entry for entry in entries if matches(query.where, entry)]
-        for order in reversed(query.order):
-            kept.sort(key=lambda e: order.index.key(order.field.read(e)), reverse=order.descending)
-        stop = None if query.limit is None else query.offset + query.limit
-        return Result(kept[query.offset : stop], len(kept))
-
-    page = run(search, how, how.thing_type.policy.grants(ADMIN), index)
-    return [entry.name for entry in page.entries]
 
 
 def asked(caption: str, name: str, *value: Any, live: bool = False) -> set[str]:
@@ -474,147 +404,3 @@ def test_the_forms_of_a_word_are_found_by_each_other(forms: str) -> None:
         constraint = {"key": "Name", "constraint_type": "text contains", "value": form.upper()}
         names = found([*things, thing({"Name": "another"}, "units/-")], Search(constraints=(constraint,)))
         assert names == forms.split()
-
-
-# --- parameters -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("parameters", "search"),
-    [
-        ({}, Search()),
-        ({"cursor": "", "limit": "", "constraints": "", "sort_field": ""}, Search()),
-        ({"cursor": "5", "limit": "10"}, Search(cursor=5, limit=10)),
-        ({"cursor": 5, "limit": 0}, Search(cursor=5, limit=0)),
-        ({"limit": "101"}, Search(limit=100)),
-        ({"limit": "2147483647"}, Search(limit=100)),
-        ({"constraints": "[]"}, Search()),
-        ({"exclude_remaining": "true"}, Search(count_remaining=False)),
-        ({"exclude_remaining": "False"}, Search()),
-        ({"geo_reference": ""}, Search()),
-        (
-            {"sort_field": "_random_sorting", "additional_sort_fields": '[{"sort_field":"x"}]'},
-            Search(random=True),
-        ),
-        *(
-            ({"sort_field": "_random_sorting", "additional_sort_fields": junk}, Search(random=True))
-            for junk in ("[1]", '[{"x":1}]', "x", {"x": 1}, '[{"sort_field":"x","descending":"maybe"}]')
-        ),
-        ({"descending": "True"}, Search()),
-    ],
-)
-def test_parameters_of_a_search(parameters: dict[str, Any], search: Search) -> None:
-    assert parse_search(parameters) == search
-
-
-def test_sort_parameters() -> None:
-    more = '[{"sort_field":"unitname","descending":"false"},{"sort_field":"x","descending":true}]'
-    search = parse_search({"sort_field": "a", "descending": "True", "additional_sort_fields": more})
-    assert [(sort.key, sort.descending) for sort in search.sorts] == [
-        ("a", True),
-        ("unitname", False),
-        ("x", True),
-    ]
-
-
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {"cursor": "-1"},
-        {"cursor": "1.5"},
-        {"cursor": "x"},
-        {"cursor": "9" * 30},
-        {"limit": "-1"},
-        {"limit": "１"},
-        {"limit": [1]},
-        {"constraints": "["},
-        {"constraints": "{}"},
-        {"constraints": "[1]"},
-        {"constraints": '[{"key":"a"}]'},
-        {"constraints": '[{"key":1,"constraint_type":"equals"}]'},
-        {"constraints": "[" * 100_000},
-        {"constraints": '["\\ud800"]'},
-        {"constraints": [{"key": "a", "constraint_type": "equals"}] * 501},
-        {"descending": "maybe", "sort_field": "a"},
-        {"exclude_remaining": "maybe"},
-        {"sort_field": ["a"]},
-        {"sort_field": "a", "additional_sort_fields": "x"},
-        {"sort_field": "a", "additional_sort_fields": "[{}]"},
-        {"sort_field": "a", "additional_sort_fields": [{"sort_field": "x"}] * 11},
-        {"geo_reference": 5},
-    ],
-)
-def test_parameters_that_cannot_be_used(parameters: dict[str, Any]) -> None:
-    with pytest.raises(Refused) as refused:
-        parse_search(parameters)
-    assert (refused.value.http, refused.value.code) == (400, "INVALID_DATA")
-
-
-# --- order ------------------------------------------------------------------------------------------------
-
-
-def ordered(caption: str, **parameters: Any) -> str:
-    search = parse_search({"sort_field": caption, **parameters})
-    return "".join(found(things(caption), search))
-
-
-@pytest.mark.parametrize(
-    ("caption", "parameters", "letters"),
-    [
-        ("Name", {}, "nbace0-"),
-        ("Name", {"descending": "true"}, "e0-cabn"),
-        ("Size", {}, "dacbe0x-"),
-        ("Size", {"descending": True}, "e0x-bacd"),
-        ("Open", {}, "cde0-ab"),
-        ("Start", {}, "acbe0-"),
-        ("Owner", {}, "bae0-"),
-        ("Status", {}, "bae0-"),
-        ("Where", {"geo_reference": "Berlin"}, "cabde0-"),
-        ("Where", {"geo_reference": "New York", "descending": "true"}, "de0-cba"),
-        ("_id", {}, "-0abcen"),
-    ],
-)
-def test_order(caption: str, parameters: dict[str, Any], letters: str) -> None:
-    if caption == "_id":
-        assert "".join(found(things("Name"), parse_search({"sort_field": "_id"}))) == letters
-    else:
-        assert ordered(caption, **parameters) == letters
-
-
-@pytest.mark.parametrize(
-    ("caption", "parameters"),
-    [("Tags", {}), ("Where", {}), ("Where", {"geo_reference": "Atlantis"}), ("Nothing", {})],
-)
-def test_orders_that_there_are_none(caption: str, parameters: dict[str, Any]) -> None:
-    with pytest.raises(Refused) as refused:
-        found([], parse_search({"sort_field": caption, **parameters}))
-    assert refused.value.http == 400
-
-
-def test_random_order_holds_all_things_and_is_paged() -> None:
-    entries = [thing({}, f"units/{number}") for number in range(200)]
-    first = found(entries, parse_search({"sort_field": "_random_sorting"}))
-    second = found(entries, parse_search({"sort_field": "_random_sorting"}))
-    assert len(set(first)) == 100
-    assert first != second
-
-
-def test_the_default_order_is_that_of_creation() -> None:
-    days = {"a": 3, "b": 1, "c": 2}
-    entries = [
-        thing({}, f"units/{name}", created_at=f"2020-01-0{day}T00:00:00Z") for name, day in days.items()
-    ]
-    assert found(entries, Search()) == ["b", "c", "a"]
-
-
-def test_pages_end_at_fifty_thousand() -> None:
-    entries = [thing({}, f"units/{number}") for number in range(3)]
-    assert found(entries, Search(cursor=50_000)) == []
-    assert found(entries, Search(cursor=10**18)) == []
-
-
-def test_great_circle_distances() -> None:
-    assert distance_km(0, 0, 0, 0) == 0
-    assert distance_km(52.52, 13.405, 48.8566, 2.3522) == pytest.approx(877.5, abs=1)
-    assert distance_km(0, 179, 0, -179) == pytest.approx(222.4, abs=0.1)
-    assert distance_km(90, 0, -90, 123) == pytest.approx(20_015, abs=1)

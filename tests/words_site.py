@@ -76,14 +76,17 @@ class Site:
 
 
 def field(name: str) -> Field:
+    """A column of a row."""
     return Field("data", name, lambda entry: entry.fields.get(name, ABSENT))
 
 
 def contains(needle: str, name: str = "t") -> Node:
+    """Whether a column holds a text."""
     return Condition(field(name), php.DOCUMENTED["contains"], needle)
 
 
 def has_words(text: str, name: str = "t", many: bool = False) -> Node:
+    """Whether a column holds all words of a text."""
     return Condition(
         field(name),
         word_search(analyse, IN_TEXTS if many else IN_TEXT, exact=has_own_path(name)),
