@@ -206,7 +206,7 @@ class SortedList:
     def members_at(self, wanted: BitMap, low: int, high: int, limit: int | None = None) -> list[int]:
         """The members in `wanted` at the places [low, high); with a `limit`, at least the first so many."""
         if len(wanted) == len(self):
-            return self._order.nums(low, high).tolist()
+            return self._order.nums(low, high if limit is None else min(high, low + limit)).tolist()
         return self._order.among(wanted, low, high, self._table.of, limit)
 
     def _ahead(self, wanted: BitMap, start: int, stop: int, limit: int) -> list[int]:
