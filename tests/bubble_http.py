@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,16 @@ def put_manifest(root: Path, slug: str, manifest: dict[str, Any], **bubble: Any)
 def put_row(root: Path, slug: str, **columns: Any) -> None:
     """Write a row as somebody with an editor would."""
     write(root, f"{slug}.yaml", yaml.safe_dump(columns, sort_keys=False, allow_unicode=True))
+
+
+UNIQUE_ID = re.compile(r"[0-9]{13}x[0-9]{18}")
+
+
+def put_units(root: Path) -> None:
+    """Rental units, of which one is there, and users."""
+    put_manifest(root, "units", UNITS)
+    put_manifest(root, "users", USERS)
+    put_row(root, "units/7", **{"Unit name": "The cat in the hat", "Unit number": 7})
 
 
 @dataclass

@@ -209,6 +209,12 @@ def words_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def index_at_once(words_at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index is used for the smallest collection, and its words are kept up to date without pauses."""
+    monkeypatch.setattr(index_module, "SMALL", 0)
+
+
+@pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
     """The entries about which the index asked the evaluator."""
     entries: list[Entry] = []

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bubble_http import UNITS, USERS, Bubble, admin, put_manifest, put_row
+from bubble_http import UNIQUE_ID, UNITS, Bubble, admin, put_manifest, put_units
 from conftest import Server, write
-
-UNIQUE_ID = re.compile(r"[0-9]{13}x[0-9]{18}")
 
 
 @pytest.fixture
-def api(site_dir: Path, serve: Callable[..., Server], request: pytest.FixtureRequest) -> Bubble:
-    put_manifest(site_dir, "units", UNITS)
-    put_manifest(site_dir, "users", USERS)
-    put_row(site_dir, "units/7", **{"Unit name": "The cat in the hat", "Unit number": 7})
-    marker = request.node.get_closest_marker("settings")
-    return admin(serve(site_dir, **(marker.kwargs if marker else {})))
+def api(site_dir: Path, request: pytest.FixtureRequest) -> Bubble:
+    put_units(site_dir)
+    return admin(request.getfixturevalue("server"))
 
 
 def body(status: int, code: str, message: str) -> dict[str, Any]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from bubble_http import UNITS, USERS, Bubble, admin, put_manifest, put_row
-from conftest import Server, eventually
+from bubble_http import UNIQUE_ID, Bubble, admin, put_manifest, put_row, put_units
+from conftest import eventually
 
 from flatdata.access.privacy import ADMIN
 from flatdata.dialects.bubble.bulk import create_lines
@@ -20,17 +19,13 @@ from flatdata.dialects.bubble.context import Visit
 from flatdata.dialects.bubble.routes import make_api
 from flatdata.dialects.bubble.write import Writer
 
-UNIQUE_ID = re.compile(r"[0-9]{13}x[0-9]{18}")
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 @pytest.fixture
-def api(site_dir: Path, serve: Callable[..., Server], request: pytest.FixtureRequest) -> Bubble:
-    put_manifest(site_dir, "units", UNITS)
-    put_manifest(site_dir, "users", USERS)
-    put_row(site_dir, "units/7", **{"Unit name": "The cat in the hat", "Unit number": 7})
-    marker = request.node.get_closest_marker("settings")
-    return admin(serve(site_dir, **(marker.kwargs if marker else {})))
+def api(site_dir: Path, request: pytest.FixtureRequest) -> Bubble:
+    put_units(site_dir)
+    return admin(request.getfixturevalue("server"))
 
 
 # --- endpoints and names -----------------------------------------------------------------------------

@@ -10,13 +10,14 @@ import pytest
 from test_words import Site
 
 from flatdata.dialects.fliplet.fields import data_field
-from flatdata.index import index as index_module
 from flatdata.index.terms import SEPARATOR, SHARED, terms_of
 from flatdata.query.evaluate import matches
 from flatdata.query.sift import parse_where
 from flatdata.query.tree import Query, Scope
 from flatdata.store.changes import Put
 from flatdata.store.entry import Entry, encode_json
+
+pytestmark = pytest.mark.usefixtures("index_at_once")
 
 PLAIN: dict[str, dict[str, Any]] = {
     "text": {"t": "Film Noir"},
@@ -40,11 +41,6 @@ DOUBTFUL: dict[str, dict[str, Any]] = {
     "long": {"t": "noir" + "x" * 70},
 }
 """Rows whose words do not say enough."""
-
-
-@pytest.fixture(autouse=True)
-def _at_once(words_at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "SMALL", 0)
 
 
 @pytest.fixture

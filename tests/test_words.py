@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from words_site import COLLECTIONS, Site, contains, field, has_words
 
 from flatdata.dialects.fliplet.fields import data_field
-from flatdata.index import index as index_module
 from flatdata.query import php
 from flatdata.query.sift import parse_where
 from flatdata.query.tree import Condition, Node, Not, Query, Scope
@@ -23,13 +22,9 @@ from flatdata.store.changes import Copy, Delete, DeleteTree, Move, Put
 from flatdata.store.codec import dump_entry
 from flatdata.store.errors import EntryExists, EntryMissing
 
+pytestmark = pytest.mark.usefixtures("index_at_once")
+
 FIELDS = ("t", "u", "k\nl", "m\x1fn", "2024")
-
-
-@pytest.fixture(autouse=True)
-def _at_once(words_at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The index is used for the smallest collection, and kept up to date without pauses."""
-    monkeypatch.setattr(index_module, "SMALL", 0)
 
 
 @pytest.fixture

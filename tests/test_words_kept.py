@@ -12,18 +12,13 @@ import pytest
 from conftest import eventually
 from words_site import Site, contains, has_words
 
-from flatdata.index import index as index_module
 from flatdata.index import words_view as view_module
 from flatdata.index.terms import terms_of
 from flatdata.query.tree import AnyOf
 from flatdata.store.changes import Delete, Put
 from flatdata.store.entry import Entry, encode_json
 
-
-@pytest.fixture(autouse=True)
-def _at_once(words_at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The index is used for the smallest collection, and kept up to date without pauses."""
-    monkeypatch.setattr(index_module, "SMALL", 0)
+pytestmark = pytest.mark.usefixtures("index_at_once")
 
 
 @pytest.fixture

@@ -101,16 +101,16 @@ def work_out(changes: Sequence[Change], view: View, disk: Disk) -> list[Effect]:
     for change in in_turns(changes):
         if isinstance(change, Put):
             parent = parent_of(change.slug)
-            is_folder = view.state.folders.__contains__
+            is_new = view.get(change.slug) is None
             # The way to a folder is looked at once: a thousand rows go to one.
             if parent not in ready:
-                if view.get(change.slug) is None:
-                    disk.tree.check_way(change.slug, is_folder)
+                if is_new:
+                    disk.tree.check_way(change.slug, view.state.folders.__contains__)
                     ready.add(parent)
                 effects += _promotions(change.slug, view, changed, promoted)
             effects.append(_put(change, view, changed, parents))
-            if effects[-1].form in FOLDER_FORMS and view.get(change.slug) is None:
-                disk.tree.check_way(change.slug, is_folder, itself=True)
+            if is_new and effects[-1].form in FOLDER_FORMS:
+                disk.tree.check_way(change.slug, view.state.folders.__contains__, itself=True)
         elif isinstance(change, Delete):
             effects.append(_delete(change, view))
         elif isinstance(change, DeleteTree):
