@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import Server, eventually
 
+from flatdata import json_text
 from flatdata.access.privacy import ACTIONS
 from flatdata.access.token import FIELDS_BY_KIND
 from flatdata.app import DIALECTS
@@ -21,7 +22,7 @@ from flatdata.dialects.appenate.request import PAGE_SIZE, SEARCH_PAGE_SIZE
 from flatdata.dialects.appenate.update import LIMITS as APPENATE_LIMITS
 from flatdata.dialects.bubble import bulk, constraints, parameters, search, values
 from flatdata.dialects.flextype import options
-from flatdata.dialects.fliplet import attributes, hooks, join, multipart
+from flatdata.dialects.fliplet import attributes, hooks, join, multipart, templates
 from flatdata.query import patterns, php, pipeline, sift
 from flatdata.query.bubble_values import ID, SCALARS
 from flatdata.settings import GROUPS, ROWS
@@ -109,6 +110,7 @@ def test_each_dialect_says_what_it_does_differently_on_purpose(dialect: str) -> 
 LIMITS = {
     "bytes of one file of content": storable.DEFAULT_LIMITS.max_bytes,
     "levels of nesting in one file": storable.DEFAULT_LIMITS.max_depth,
+    "levels of nesting in JSON that is sent, whatever it is for": json_text.MAX_DEPTH,
     "values in one file": storable.DEFAULT_LIMITS.max_nodes,
     "values that aliases may add to one file": storable.DEFAULT_LIMITS.max_alias_nodes,
     "digits of an integer": storable.MAX_DIGITS,
@@ -126,6 +128,8 @@ LIMITS = {
     "Fliplet: columns of a source": attributes.MAX_COLUMNS,
     "Fliplet: parts of a multipart body": multipart.MAX_PARTS,
     "Fliplet: password hashes of one request": hooks.MAX_HASHES,
+    "Fliplet: blocks and `else if` of a template in a hook": templates.MAX_BLOCKS,
+    "Fliplet: parentheses in one tag of a template in a hook": templates.MAX_BLOCKS,
     "Bubble: things on a page": parameters.MAX_LIMIT,
     "Bubble: things that `cursor` reaches": search.MAX_REACH,
     "Bubble: constraints of a search": parameters.MAX_CONSTRAINTS,

@@ -41,6 +41,7 @@ def test_templates_read_columns(template: str, text: str) -> None:
         "{{", "{{#if name}}", "{{/if}}", "{{>partial}}", "{{#list}}x{{/list}}", "{{^list}}x{{/list}}",
         "{{#if none}}{{else list}}x{{/if}}", "{{" * 5_000, "{{#if name}}" * 5_000, "{{" + "(" * 5_000 + "}}",
         "x{{name}}" * 20_000, "{{#if name}}" * 13 + "{{/if}}" * 13, "{{#* inline x}}{{/inline}}",
+        "{{#if none}}" + "{{else if none}}" * 5_000 + "{{/if}}", "{{x " + "(y " * 5_000 + ")" * 5_000 + "}}",
     ],
 )  # fmt: skip
 def test_templates_that_are_refused(template: str) -> None:

@@ -380,6 +380,12 @@ def test_bounds_on_what_a_pipeline_holds() -> None:
     ):
         with pytest.raises(PipelineError, match="deep"):
             parse_pipeline(source)
+    wrapped: Any = "$$ROOT"
+    for _ in range(25):
+        wrapped = {"a": wrapped}
+    wrap = {"$replaceRoot": {"newRoot": wrapped}}
+    assert parse_pipeline([wrap] * 3).run([{"a": 1}])
+    assert refusal_of_run([{"a": 1}], *[wrap] * 20, {"$group": {"_id": "$a"}}).endswith("nested too deeply")
 
 
 def test_unwinding_cannot_explode(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from flatdata.access.token import FIELDS_BY_KIND, KINDS, Kind, Token, shown_name
 from flatdata.access.tokens import Tokens
 from flatdata.cli.development import STATE_FOLDER
 from flatdata.cli.groups import root_option, show_help_without_command
+from flatdata.json_text import NotJson, parse_json
 from flatdata.query.tree import Json
 
 _DEFAULTS: dict[Kind, dict[str, Json]] = {
@@ -36,8 +36,8 @@ def _mapping(context: click.Context, option: click.Parameter, text: str | None) 
     if text is None:
         return None
     try:
-        value = msgspec.json.decode(text.encode())
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        value = parse_json(text)
+    except NotJson:
         value = None
     if not isinstance(value, dict):
         raise click.BadParameter(

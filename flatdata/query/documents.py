@@ -206,10 +206,16 @@ def order_of(value: Json | Absent) -> tuple[Any, ...]:
 
 _CHARACTERS: Final = 8
 """So many characters weigh as much as one value."""
+_MAX_LEVELS: Final = 100
+"""What is stored may have 64, and stages add up to 32. Comparing values takes two calls a level."""
 
 
-def weigh(values: Iterable[Json | Absent], limit: int) -> int:
-    """Count the values that writing `values` out would write, text by its length; stops beyond `limit`."""
+def weigh(values: Iterable[Json | Absent], limit: float) -> int:
+    """Count the values that writing `values` out would write, text by its length; stops beyond `limit`.
+
+    Raises:
+        PipelineError: if one of them is nested too deeply to be compared with others.
+    """
     total = 0
     stack = [iter(values)]
     while stack:
@@ -225,6 +231,8 @@ def weigh(values: Iterable[Json | Absent], limit: int) -> int:
                 break
         else:
             stack.pop()
+        if len(stack) > _MAX_LEVELS:
+            raise PipelineError("The pipeline, or what it makes, is nested too deeply")
         if total > limit:
             break
     return total

@@ -7,6 +7,7 @@ may do, and in what it may answer with.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -93,10 +94,7 @@ class Pipeline:
 
     def run(self, documents: Iterable[Document]) -> Documents:
         """Give what the pipeline makes of `documents`, which stay as they are. Raises `PipelineError`."""
-        try:
-            return _run(self.stages, list(documents), _Work(MAX_WORK))
-        except RecursionError as error:
-            raise PipelineError("Documents are nested too deeply") from error
+        return _run(self.stages, list(documents), _Work(MAX_WORK))
 
 
 def _run(stages: tuple[Stage, ...], documents: Documents, work: _Work) -> Documents:
@@ -113,10 +111,8 @@ def _run(stages: tuple[Stage, ...], documents: Documents, work: _Work) -> Docume
 
 def parse_pipeline(source: Json) -> Pipeline:
     """Read a pipeline: a list of objects of one stage each. Raises `PipelineError`."""
-    try:
-        return Pipeline(_Reader().stages(source, 1))
-    except RecursionError as error:
-        raise PipelineError("The pipeline is nested too deeply") from error
+    weigh([source], math.inf)  # only for its depth
+    return Pipeline(_Reader().stages(source, 1))
 
 
 class _Reader:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args, get_origin
 
-import msgspec
-
+from flatdata.json_text import NotJson, parse_json
 from flatdata.store.storable import Json
 
 
@@ -62,9 +61,10 @@ def _parse_float(text: str) -> Json:
 
 def _parse_json(text: str) -> Json:
     try:
-        return msgspec.json.decode(text.encode())
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        value: Json = parse_json(text)
+    except NotJson:
         return text
+    return value
 
 
 def _parse_list(text: str) -> Json:

@@ -14,6 +14,7 @@ from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
 from flatdata.dialects.appenate.errors import UNREADABLE, Refused, shown
+from flatdata.json_text import NotJson, parse_json
 from flatdata.query.tree import Json
 
 Raw = Mapping[str, Json]
@@ -29,7 +30,7 @@ _NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _ENCODINGS: Final = frozenset({"utf-8", "utf-16", "iso-8859-1", "us-ascii"})
 
 # A number with a fraction or an exponent keeps the text it was sent as: `1.50` is a price.
-_JSON: Final = msgspec.json.Decoder(float_hook=str)
+_decode: Final = msgspec.json.Decoder(float_hook=str).decode
 
 
 def read_json(data: bytes) -> Raw:
@@ -38,8 +39,8 @@ def read_json(data: bytes) -> Raw:
     Raises `Refused`.
     """
     try:
-        value = _JSON.decode(data.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        value = parse_json(data.removeprefix(b"\xef\xbb\xbf"), _decode)
+    except NotJson as error:
         raise Refused("The body is not well-formed JSON", UNREADABLE) from error
     if not isinstance(value, dict):
         raise Refused("The body must be a JSON object", UNREADABLE)

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from flatdata.dialects.bubble.errors import Refused, bad_request, expected, invalid, not_json, unrecognized
 from flatdata.dialects.bubble.types import (
     CREATED_BY,
@@ -24,9 +22,9 @@ from flatdata.dialects.bubble.types import (
     ThingType,
 )
 from flatdata.dialects.bubble.values import Parser
+from flatdata.json_text import NotJson, parse_json
 from flatdata.query.bubble_values import read_value, show_value
 from flatdata.query.tree import ABSENT, Json
-from flatdata.store.entry import decode_json
 
 PASSWORD: Final = "password"
 MAX_PASSWORD: Final = 1_000
@@ -56,8 +54,8 @@ def parse_object(data: bytes) -> dict[str, Json]:
     if not data.strip():
         return {}
     try:
-        value = decode_json(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = parse_json(data)
+    except NotJson:
         raise not_json(data.decode("utf-8", "replace")) from None
     if not isinstance(value, dict):
         raise bad_request("The body must be a JSON object")

@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from flatdata.dialects.bubble.errors import bad_parameter
+from flatdata.json_text import NotJson, parse_json
 from flatdata.query.bubble_values import read_boolean
 from flatdata.query.tree import Json
-from flatdata.store.entry import decode_json
 
 MAX_LIMIT: Final = 100
 """Things on a page; more are asked for in vain (§6)."""
@@ -94,8 +92,8 @@ def _list(value: Json, name: str, longest: int) -> tuple[Mapping[str, Json], ...
         return ()
     if isinstance(value, str):
         try:
-            value = decode_json(value)
-        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+            value = parse_json(value)
+        except NotJson:
             raise bad_parameter(name, "it is not JSON") from None
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise bad_parameter(name, "it must be an array of objects")

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
-import msgspec
 from flask import Request
 
 from flatdata.dialects.flextype.errors import BAD_BODY, BAD_QUERY, TOO_LARGE, Problem, Refused
 from flatdata.dialects.flextype.querystring import QueryTooLarge, parse_query, with_lists
+from flatdata.json_text import NotJson, parse_json
 from flatdata.query.tree import Json
-from flatdata.store.entry import decode_json
 from flatdata.store.paths import InvalidSlug, check_slug
 
 METHOD_HEADER: Final = "X-Http-Method-Override"
@@ -107,8 +106,8 @@ def _bytes(request: Request, max_bytes: int) -> bytes:
 
 def _json(data: bytes) -> dict[str, Json]:
     try:
-        value: Any = decode_json(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        value = parse_json(data)
+    except NotJson:
         return {}
     return value if isinstance(value, dict) else {}
 

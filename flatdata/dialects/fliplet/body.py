@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-import msgspec
 from flask import Request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from flatdata.dialects.fliplet.errors import Refused, bad_request, too_large
+from flatdata.json_text import NotJson, parse_json
 
 Json = Any
 """Any JSON value."""
@@ -19,8 +19,6 @@ FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 MAX_FORM_FIELDS: Final = 10_000
 _MAX_DEPTH: Final = 8
-
-_decode: Final = msgspec.json.Decoder().decode
 
 
 def read_bytes(request: Request, limit: int) -> bytes:
@@ -57,9 +55,10 @@ def read_object(request: Request, limit: int) -> dict[str, Json]:
 def decode(data: bytes) -> Json:
     """A JSON text as a value. Raises `Refused`."""
     try:
-        return _decode(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        value: Json = parse_json(data)
+    except NotJson:
         raise bad_request("The body is not valid JSON") from None
+    return value
 
 
 def read_form(data: bytes) -> dict[str, Json]:

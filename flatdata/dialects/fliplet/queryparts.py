@@ -96,7 +96,7 @@ def _json_text(value: Json | Absent) -> str:
         return text_of(value)
     try:
         return encode_json(value).decode()
-    except (TypeError, UnicodeEncodeError, RecursionError):
+    except (TypeError, UnicodeEncodeError):
         return text_of(value)
 
 

@@ -23,9 +23,12 @@ MAX_RESULT: Final = 1024 * 1024
 MAX_WORK: Final = 200_000
 """Tags that one rendering may pass, loops counted; some half a second."""
 MAX_DEPTH: Final = 12
+MAX_BLOCKS: Final = 100
+"""The library reads what is in a block, and what comes after each `{{else if}}`, by calling itself again."""
 
 # In RE2, because templates come from clients and this would backtrack over a long run of braces.
 _BLOCK: Final = re2.compile(r"\{\{[~{&\s]*(?:[#^][>*\s]*([^\s}~]*)|else\s+([^\s}~]+))")
+_TAG: Final = re2.compile(r"\{\{[^}]*")
 _BLOCKS: Final = frozenset({"", "if", "unless", "each", "with"})
 
 
@@ -73,9 +76,13 @@ def render(template: str, columns: Mapping[str, Any]) -> str:
         raise TemplateError(f"longer than {MAX_TEMPLATE} characters")
     if "{{" not in template:
         return template
-    for block in _BLOCK.finditer(template):
+    for number, block in enumerate(_BLOCK.finditer(template), 1):
         if (block[1] or block[2] or "") not in _BLOCKS:
             raise TemplateError("only the blocks if, unless, each and with are allowed")
+        if number > MAX_BLOCKS:
+            raise TemplateError(f"more than {MAX_BLOCKS} blocks and branches")
+    if any(tag[0].count("(") > MAX_BLOCKS for tag in _TAG.finditer(template)):
+        raise TemplateError(f"more than {MAX_BLOCKS} parentheses in one tag")
     from pydantic_handlebars import HandlebarsEnvironment, HandlebarsError  # many sites have no hooks
 
     env = HandlebarsEnvironment(auto_escape=True, max_depth=MAX_DEPTH, max_output_size=MAX_RESULT)
