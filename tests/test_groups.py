@@ -100,7 +100,7 @@ def test_groups_through_changes_are_those_of_a_plain_grouping(
                     limit=limit,
                     members=members,
                 )
-                given = [(g.first.slug, g.count, [entry.slug for entry in g.entries]) for g in groups]
+                given = [(g.first.slug, g.size, [entry.slug for entry in g.entries]) for g in groups]
                 assert given == plainly(state, each)
     index.close()
     shutil.rmtree(folder)

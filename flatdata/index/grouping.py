@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyroaring import BitMap
 
@@ -19,20 +19,16 @@ MOST_WALKED: Final = 500
 all keys are gone through, which costs some 0.2 µs for each entry."""
 _FIRST_STEP: Final = 64
 
-_Found = tuple[Entry, "Json | Absent", BitMap]
-"""The first entry of a group, its value, and the set."""
 
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Entries that share a key: the first in order, how many there are, and all of them if wanted.
+class Group(NamedTuple):
+    """Entries that share a key: the first in order, how many there are (`size`), and all of them if wanted.
 
     `value` is that of the first in the field that decides.
     """
 
     first: Entry
     value: Json | Absent
-    count: int
+    size: int
     entries: list[Entry]
 
 
@@ -68,44 +64,51 @@ class Grouping:
         postings = self._collection.postings((self._field, self._index))
         most = min(len(postings) if stop is None else stop, len(postings), len(wanted))
         if most <= MOST_WALKED:
-            found = self._walk(wanted, postings, most)[start:]
-            return _Walked([self._group(*each) for each in found], in_order=not self._ordering.by_slug)
+            found = self._walk(wanted, postings, most, start)
+            return _Walked(found, in_order=not (self._members and self._ordering.by_slug))
         ordered = self._ordering.page(wanted, 0, len(wanted))
         sets = list(postings.among(wanted))
         return _Collected(ordered, self._field, sets, slice(start, stop), members=self._members)
 
-    def _walk(self, wanted: BitMap, postings: Postings, most: int) -> list[_Found]:
-        """The first groups: that of the first entry, that of the first which is not in it, and so on."""
-        read, keys_of = self._field.read, self._index.keys
-        found: list[_Found] = []
+    def _walk(self, wanted: BitMap, postings: Postings, most: int, start: int) -> list[Group]:
+        """The first groups: that of the first entry, that of the first which is not in it, and so on.
+
+        So many of them are found as `most`, and those from number `start` on are given.
+        """
+        read, keys_of, of_key = self._field.read, self._index.keys, postings.of
+        found: list[Group] = []
+        number = 0
         everything = len(wanted) == len(self._collection.members)
         left = BitMap(wanted)
         at, step = 0, _FIRST_STEP
-        while len(found) < most and (page := self._ordering.page(wanted, at, step)):
+        while number < most and (page := self._ordering.page(wanted, at, step)):
             for entry in page:
                 if entry.num not in left:
                     continue
                 value = read(entry)
-                group = postings.find(keys_of(value))
+                (key,) = keys_of(value)
+                group = of_key(key)
                 if not everything:
                     group = group & wanted
-                found.append((entry, value, group))
+                if number >= start:
+                    members = self._in_order(entry, group) if self._members else []
+                    found.append(Group(entry, value, len(group), members))
+                number += 1
                 left -= group
-                if len(found) == most or not left:
+                if number == most or not left:
                     return found
             at += step
             step *= 2
         return found
 
-    def _group(self, first: Entry, value: Json | Absent, group: BitMap) -> Group:
-        if not self._members:
-            return Group(first, value, len(group), [])
+    def _in_order(self, first: Entry, group: BitMap) -> list[Entry]:
+        """The entries of a group in order; where that is the order of slugs, they are not yet."""
         if len(group) == 1:
-            return Group(first, value, 1, [first])
+            return [first]
         if self._ordering.by_slug:
             entries = self._collection.entries
-            return Group(first, value, len(group), [entries[num] for num in group])
-        return Group(first, value, len(group), self._ordering.page(group, 0, len(group)))
+            return [entries[num] for num in group]
+        return self._ordering.page(group, 0, len(group))
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,11 @@ class Postings:
             elif found := held & wanted:
                 yield found
 
+    def of(self, key: Hashable) -> BitMap:
+        """The entries with one key. Not to be changed by the caller."""
+        held = self._postings.get(key, _NO_ENTRIES)
+        return BitMap((held,)) if isinstance(held, int) else held
+
     def find(self, keys: Iterable[Hashable]) -> BitMap:
         """The entries with one of `keys`. Not to be changed by the caller."""
         get = self._postings.get

@@ -175,6 +175,9 @@ def _put_item(items: list[Json], steps: list[str], new: Json | Absent) -> list[J
 
 def key_of(value: Json | Absent) -> Hashable:
     """Give a key that two values share when they are the same JSON; null and missing are the same."""
+    kind = type(value)
+    if kind is str or kind is int or kind is float:
+        return value
     if value is None or value is ABSENT:
         return None
     if isinstance(value, bool):
@@ -216,23 +219,22 @@ def weigh(values: Iterable[Json | Absent], limit: float) -> int:
     Raises:
         PipelineError: if one of them is nested too deeply to be compared with others.
     """
-    total = 0
-    stack = [iter(values)]
-    while stack:
-        for value in stack[-1]:
-            total += 1
-            if isinstance(value, str):
-                total += len(value) // _CHARACTERS
-            elif isinstance(value, dict):
-                stack.append(iter(value.values()))
-                break
-            elif isinstance(value, list):
-                stack.append(iter(value))
-                break
-        else:
-            stack.pop()
-        if len(stack) > _MAX_LEVELS:
-            raise PipelineError("The pipeline, or what it makes, is nested too deeply")
+    return _weigh(values, 0, limit, 0)
+
+
+def _weigh(values: Iterable[Any], total: int, limit: float, level: int) -> int:
+    """`total` and what `values` weigh, which are so many levels deep."""
+    if level > _MAX_LEVELS:
+        raise PipelineError("The pipeline, or what it makes, is nested too deeply")
+    for value in values:
+        total += 1
+        kind = type(value)
+        if kind is str:
+            total += len(value) // _CHARACTERS
+        elif kind is dict:
+            total = _weigh(value.values(), total, limit, level + 1)
+        elif kind is list:
+            total = _weigh(value, total, limit, level + 1)
         if total > limit:
             break
     return total

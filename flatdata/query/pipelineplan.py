@@ -181,12 +181,14 @@ def _group(head: Head, documents: Documents, most: int) -> Head | None:
 
     def run(found: list[Document], work: object) -> list[Document]:
         """Finish groups; a constant makes one group, of at least one document."""
-        return [
-            {"_id": source if field is None else each["_id"]}
-            | {name: count(each[_NUMBER]) for name, count in counters.items()}
-            for each in found
-            if each[_NUMBER]
-        ]
+        groups: list[Document] = []
+        for each in found:
+            if number := each[_NUMBER]:
+                group = {"_id": source if field is None else each["_id"]}
+                for name, count in counters.items():
+                    group[name] = count(number)
+                groups.append(group)
+        return groups
 
     rest = Pipeline((replace(stage, parts=0, run=run), *others))
     return replace(head, groups=field, total=field is None, rest=rest)

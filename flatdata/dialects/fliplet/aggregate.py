@@ -63,7 +63,7 @@ def _answer(site: Site, source: Source, head: Head, asked: Query) -> Iterable[Do
         return head.counts(site.index.search(structs.replace(asked, offset=0, limit=0, total=True)).total)
     if head.groups is not None:
         groups = site.index.groups(asked, head.groups, IDENTITY, members=False)
-        return [counted(group.value, group.count) for group in groups]
+        return [counted(group.value, group.size) for group in groups]
     return documents_of(site.index.search(asked).entries, source, head.rest.reads)
 
 
