@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl, quote, unquote
 
 import pytest
 from bubble_samples import thing
 from bubble_stored import found, things
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flatdata.dialects.bubble.errors import Refused
-from flatdata.dialects.bubble.parameters import Search, parse_search
+from flatdata.dialects.bubble.parameters import Search, parse_search, without_escapes
 from flatdata.query.bubble import distance_km
 
 # --- parameters --------------------------------------------------------------------------------------
@@ -154,3 +157,36 @@ def test_great_circle_distances() -> None:
     assert distance_km(52.52, 13.405, 48.8566, 2.3522) == pytest.approx(877.5, abs=1)
     assert distance_km(0, 179, 0, -179) == pytest.approx(222.4, abs=0.1)
     assert distance_km(90, 0, -90, 123) == pytest.approx(20_015, abs=1)
+
+
+# --- the query string ---------------------------------------------------------------------------------
+
+PIECES = (
+    "%22",
+    "%7B",
+    "%7b",
+    "%5D",
+    "%20",
+    "%25",
+    "%26",
+    "%3D",
+    "%2B",
+    "%C3%A9",
+    "%E9",
+    "%2",
+    "%",
+    *'25BC&=+x"',
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=9, max_size=40).map("".join))
+def test_a_query_means_the_same_without_the_escapes_of_json(query: str) -> None:
+    def read(text: bytes) -> list[tuple[str, str]]:
+        return parse_qsl(text.decode(), keep_blank_values=True, errors="replace")
+
+    assert read(without_escapes(query.encode())) == read(query.encode())
+
+
+def test_the_escapes_of_json_are_taken_out_of_a_query() -> None:
+    query = quote('[{"key":"a b","constraint_type":"equals"}]')
+    assert without_escapes(query.encode()) == unquote(query).encode()

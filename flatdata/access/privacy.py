@@ -159,6 +159,10 @@ class Grants:
             for rule, node in self.rules
         )
 
+    def sees_all(self) -> bool:
+        """Whether the caller sees all fields of all things."""
+        return any(rule.view is None and node == EVERYTHING for rule, node in self.rules)
+
     def visible(self, record: Any) -> frozenset[str] | None:
         """The captions of the fields that the caller sees of a thing; None for all."""
         shown: set[str] = set()

@@ -19,7 +19,7 @@ from flatdata.dialects.bubble.constraints import Reading
 from flatdata.dialects.bubble.context import Api, Visit
 from flatdata.dialects.bubble.errors import MethodNotAllowed
 from flatdata.dialects.bubble.meta import meta, swagger
-from flatdata.dialects.bubble.parameters import parse_search
+from flatdata.dialects.bubble.parameters import parse_search, without_escapes
 from flatdata.dialects.bubble.render import list_body, thing_bytes
 from flatdata.dialects.bubble.search import run
 from flatdata.dialects.bubble.things import find_thing
@@ -57,8 +57,11 @@ class Call:
 
     def parameters(self) -> Mapping[str, Json]:
         """The parameters of a search: of the query string, and of a JSON body if there is one."""
-        inside = parse_object(self.body()) if self.request.mimetype == JSON else {}
-        return {**inside, **self.request.args.to_dict()}
+        request = self.request
+        inside = parse_object(self.body()) if request.mimetype == JSON else {}
+        # Reading `args` takes escapes apart one by one, of which JSON in a query has dozens.
+        request.query_string = without_escapes(request.query_string)
+        return {**inside, **request.args.to_dict()}
 
 
 # --- answers ------------------------------------------------------------------------------------------------
@@ -87,7 +90,8 @@ def list_things(call: Call, type_name: str) -> Response:
     exists = (lambda kind, identity: api.exists(call.catalogue, kind, identity)) if api.live else None
     reading = Reading(thing_type, call.catalogue, api.analyse, api.geocode, exists)
     page = run(search, reading, grants, api.index)
-    things = [thing_bytes(thing_type, entry, api.names, grants.visible(entry)) for entry in page.entries]
+    visible = (lambda entry: None) if grants.sees_all() else grants.visible
+    things = [thing_bytes(thing_type, entry, api.names, visible(entry)) for entry in page.entries]
     remaining = None if page.total is None else max(0, page.total - search.cursor - len(things))
     return json_response(list_body(things, search.cursor, remaining))
 

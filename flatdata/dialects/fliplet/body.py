@@ -28,13 +28,24 @@ def read_bytes(request: Request, limit: int) -> bytes:
         raise too_large()
     try:
         # Of a known length no more is asked for: a buffer as large as the limit would be made.
-        data: bytes = request.stream.read(limit + 1 if length is None else length)
+        data: bytes = request.stream.read(limit + 1) if length is None else _exactly(request, length)
     except RequestEntityTooLarge:
         raise too_large() from None
     except (ClientDisconnected, OSError):
         raise bad_request("The request broke off") from None
     if len(data) > limit:
         raise too_large()
+    return data
+
+
+def _exactly(request: Request, length: int) -> bytes:
+    """So many bytes, from the server's own stream: `request.stream` takes long to make. Raises OSError."""
+    stream = request.environ["wsgi.input"]
+    data: bytes = stream.read(length)
+    while len(data) < length:
+        if not (more := stream.read(length - len(data))):
+            raise ClientDisconnected
+        data += more
     return data
 
 
