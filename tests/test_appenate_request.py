@@ -327,6 +327,11 @@ def test_no_headers_say_nothing_about_headers() -> None:
     assert from_json({**SPORTS, "Headers": []}).headers is None
 
 
+def test_headers_that_are_numbers_are_taken_as_they_are_written() -> None:
+    update = from_json({**SPORTS, "Headers": [{"Name": 2024}, {"Name": 1.50}]})
+    assert update.headers == (Header("2024"), Header("1.5"))
+
+
 @pytest.mark.parametrize(
     ("headers", "message"),
     [
@@ -334,7 +339,8 @@ def test_no_headers_say_nothing_about_headers() -> None:
         (["Code"], r"Headers\[0\] must be an object with a Name"),
         ([{"Name": "Code"}, {"DisplayAt": "Title"}], r"Headers\[1\] must have a Name"),
         ([{"Name": " "}], r"Headers\[0\] must have a Name"),
-        ([{"Name": 5}], r"Headers\[0\] must have a Name"),
+        ([{"Name": None}], r"Headers\[0\] must have a Name"),
+        ([{"Name": True}], r"Headers\[0\]: Name must be text"),
         (
             [{"Name": "Code", "DisplayAt": "Left"}],
             r"Headers\[0\]: DisplayAt must be one of Title, SubLeft, Thumb, not 'Left'",

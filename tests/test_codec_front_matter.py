@@ -29,6 +29,9 @@ DECODED = [
     ("text\n---\ntitle: a\n---\nmore", {"content": "text\n---\ntitle: a\n---\nmore"}),
     ("---- \na: b\n---\n", {"content": "---- \na: b\n---"}),
     ("---\na: |\n  ---\n  b\n---\nc", {"a": "---\nb\n", "content": "c"}),
+    ("---  \ntitle: a\n---\nb", {"content": "---  \ntitle: a\n---\nb"}),
+    ("---\ntitle: a\n---\n\u3000a paragraph\u00a0\n", {"title": "a", "content": "\u3000a paragraph\u00a0"}),
+    ("\u3000a paragraph\n", {"content": "\u3000a paragraph"}),
     ("---\nself: 1\nhandler: 2\ntext: 3\n---\n", {"self": 1, "handler": 2, "text": 3, "content": ""}),
 ]  # fmt: skip
 

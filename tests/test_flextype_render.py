@@ -311,6 +311,12 @@ def test_markdown_has_tables_and_passes_html_through() -> None:
     assert markdown("<b>x</b>") == "<p><b>x</b></p>\n"
 
 
+def test_cells_of_markdown_tables_are_aligned_by_their_attribute() -> None:
+    table = markdown("| a | b | c |\n|:--|:-:|---|\n| 1 | 2 | 3 |\n")
+    assert '<th align="left">a</th>\n<th align="center">b</th>\n<th>c</th>' in table
+    assert '<td align="left">1</td>\n<td align="center">2</td>\n<td>3</td>' in table
+
+
 # --- fields made on reading ---------------------------------------------------------------------------
 
 

@@ -21,6 +21,9 @@ from flatdata.store.yaml_scalars import is_printable
 from flatdata.store.yaml_writer import dump_yaml
 
 _CONTENT: Final = "content"
+_BLANKS: Final = " \t\n\v\r"
+"""What a body is trimmed of, which is what PHP's `trim` takes: a no-break or ideographic space, with which a
+paragraph may begin, is text."""
 
 
 class _Handler(BaseHandler):
@@ -74,9 +77,16 @@ def load_front_matter(data: bytes, limits: Limits = DEFAULT_LIMITS) -> dict[str,
         text = raw.decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise CodecError("invalid UTF-8", line_at(raw, error.start)) from error
-    lines_before = text.count("\n", 0, len(text) - len(text.lstrip()))
-    fields, body = frontmatter.parse(text, handler=_Handler(limits, lines_before))
-    fields.setdefault(_CONTENT, body)
+    lines_before = text.count("\n", 0, len(text) - len(text.lstrip(_BLANKS)))
+    handler = _Handler(limits, lines_before)
+    # Not the library's `parse`, which trims every blank that Unicode has.
+    text = text.strip(_BLANKS)
+    try:
+        matter, body = handler.split(text)
+    except ValueError:
+        return {_CONTENT: text}
+    fields = handler.load(matter)
+    fields.setdefault(_CONTENT, body.strip(_BLANKS))
     return fields
 
 
@@ -112,7 +122,7 @@ def as_read_back(fields: dict[str, Json]) -> dict[str, Json]:
 
 def _survives_as_body(content: Json, alone: bool) -> bool:
     """Whether this value of `content` reads back unchanged from a body, `alone` in the file or not."""
-    if not isinstance(content, str) or content != content.strip() or not is_printable(content):
+    if not isinstance(content, str) or content != content.strip(_BLANKS) or not is_printable(content):
         return False
     try:
         refuse_conflict(content.encode())

@@ -205,11 +205,11 @@ def _header(item: Json, place: str) -> Header:
     if not isinstance(item, Mapping):
         raise Refused(f"{place} must be an object with a Name")
     properties = {str(key).lower(): value for key, value in item.items()}
-    name = properties.get("name")
-    if not isinstance(name, str) or not name.strip():
+    name = _named(f"{place}: Name", read_text, properties.get("name"))
+    if name is None:
         raise Refused(f"{place} must have a Name")
     display_at = _named(f"{place}: DisplayAt", read_place, properties.get("displayat"))
-    return Header(name.strip(), display_at)
+    return Header(name, display_at)
 
 
 def _rows(body: Raw, name: str, *, flat: bool = False) -> tuple[Row, ...] | None:

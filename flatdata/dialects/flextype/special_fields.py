@@ -24,6 +24,7 @@ from flatdata.store.entry import Entry, decode_json
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
+    from markdown_it.rules_core import StateCore
 
 MAX_NESTING: Final = 8
 MAX_FETCHED: Final = 10_000
@@ -176,7 +177,16 @@ def markdown(text: str) -> str:
 def _markdown() -> MarkdownIt:
     from markdown_it import MarkdownIt  # many sites have no Markdown
 
-    return MarkdownIt("commonmark").enable("table")
+    converter = MarkdownIt("commonmark").enable("table")
+    converter.core.ruler.push("align", _align_cells)
+    return converter
+
+
+def _align_cells(state: StateCore) -> None:
+    """Say where the text of a cell stands with `align`, as GitHub's specification and Flextype do."""
+    for token in state.tokens:
+        if token.type in ("th_open", "td_open") and (style := token.attrs.pop("style", None)):
+            token.attrs["align"] = str(style).removeprefix("text-align:")
 
 
 def _mapping(value: Any, *path: str) -> dict[str, Json]:
