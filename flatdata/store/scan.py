@@ -71,7 +71,7 @@ class Scan:
 
         A missing folder is an empty one, and so is one behind a symbolic link.
         """
-        if os.path.realpath(self._tree.folder(slug)) != self._tree.folder(slug):
+        if self._tree.is_behind_link(self._tree.folder(slug)):
             return self
         pending = [(slug, self._tree.folder(slug), slug.count("/") + 1 if slug else 0)]
         while pending:
@@ -88,7 +88,8 @@ class Scan:
         if self._before is not None:
             self._before(path)
         try:
-            descriptor = os.open(path, _FOLDER_FLAGS)
+            # `content/` itself may have become a link since the tree was opened.
+            descriptor = os.open(path, _FOLDER_FLAGS if slug else _FOLDER_FLAGS & ~os.O_NOFOLLOW)
             try:
                 # Below an open folder the system has no path to go through for each file.
                 with os.scandir(descriptor) as listing:
