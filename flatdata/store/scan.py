@@ -106,11 +106,15 @@ class Scan:
             return []
 
     def _take_all(self, slug: str, path: str, items: list[os.DirEntry[str]]) -> list[tuple[str, str]]:
+        """Take in all `items` of a folder, which are taken out of the list; gives the subfolders."""
         subfolders: list[tuple[str, str]] = []
         prefix = f"{slug}/" if slug else ""
         may_hold_files = prefix.count("/") < MAX_DEPTH
         found = self.found
-        for item in items:
+        # An item keeps all that was asked about it, 0.7 KB: of 50,000 none is kept longer than needed.
+        items.reverse()
+        while items:
+            item = items.pop()
             name = item.name
             if may_hold_files and _ORDINARY(name) and item.is_file(follow_symlinks=False):
                 # Most files come this way: without further calls, 50,000 of them take a third less.
