@@ -26,6 +26,7 @@ from whoosh.fields import ID, KEYWORD, Schema
 from whoosh.filedb.filestore import FileStorage
 from whoosh.filedb.structfile import BufferFile
 from whoosh.index import FileIndex, LockError
+from whoosh.lang.porter2 import exceptional_forms as STEMS_OF_EXCEPTIONS
 from whoosh.lang.porter2 import stem
 from whoosh.matching.wrappers import FilterMatcher
 from whoosh.query import Prefix  # type: ignore[attr-defined]
@@ -36,7 +37,7 @@ from whoosh.writing import MERGE_SMALL
 from flatdata.index.errors import BrokenWords
 from flatdata.index.posting_pool import PostingPool
 
-__all__ = ["STOP_WORDS", "Segment", "WhooshIndex", "WhooshWriter", "stem"]
+__all__ = ["STEMS_OF_EXCEPTIONS", "STOP_WORDS", "Segment", "WhooshIndex", "WhooshWriter", "stem"]
 
 _T = TypeVar("_T")
 _MANY_SLUGS: Final = 50
