@@ -81,6 +81,25 @@ def test_nothing_is_made_behind_a_link_that_somebody_put_in_the_way(
     assert store.get("films/new") is None
 
 
+def test_an_entry_whose_folder_was_replaced_by_a_link_is_not_read_through_it(store: Store) -> None:
+    create(store, "films/new")
+    folder, elsewhere = store.root / "content" / "films", store.root / "elsewhere"
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+    (elsewhere / "new" / "entry.yaml").write_text("title: from elsewhere\n")
+    seen = []
+
+    def change(view: View) -> tuple[list[Put], None]:
+        entry = view.get("films/new")
+        seen.append(entry)
+        return ([Put("films/new", {"n": 1})] if entry else []), None
+
+    store.commit(change, origin="test")
+    assert [entry is None for entry in seen] == [False, True]
+    assert store.get("films/new") is None
+    assert (elsewhere / "new" / "entry.yaml").read_text() == "title: from elsewhere\n"
+
+
 def test_nothing_is_made_behind_a_link_that_came_between_two_commits_of_a_batch(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

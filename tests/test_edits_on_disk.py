@@ -183,6 +183,72 @@ def test_a_folder_moved_inside_out_of_and_into_the_content_is_followed(films: Se
     eventually(lambda: len(found(films, "year", 1990)) == NEIGHBOURS - 2)
 
 
+def moved(source: Path, target: Path) -> None:
+    source.rename(target)
+
+
+def copied(source: Path, target: Path) -> None:
+    shutil.copytree(source, target)
+    shutil.rmtree(source)
+
+
+@pytest.mark.parametrize("put_away", [moved, copied])
+@pytest.mark.parametrize("folder", ["films", "films/sub"])
+def test_a_folder_replaced_by_a_link_to_itself_is_gone_until_it_is_back(
+    films: Server, put_away: Callable[[Path, Path], None], folder: str
+) -> None:
+    write(films.root, "films/sub/a/entry.yaml", "n: 1\n")
+    eventually(lambda: field(films, "films/sub/a", "n"))
+    left = NEIGHBOURS if folder != "films" else 0
+    place, elsewhere = films.root / "content" / folder, films.root / "elsewhere"
+    put_away(place, elsewhere)
+    place.symlink_to(elsewhere)
+    eventually(lambda: len(found(films, "year", 1990)) == left)
+    eventually(lambda: field(films, "films/sub/a", "n") is None)
+    assert eventually(lambda: reasons(films)) == {f"content/{folder}": "it is a symbolic link"}
+    place.unlink()
+    put_away(elsewhere, place)
+    eventually(lambda: len(found(films, "year", 1990)) == NEIGHBOURS)
+    eventually(lambda: field(films, "films/sub/a", "n") == 1)
+    eventually(lambda: reasons(films) == {})
+
+
+def test_what_a_link_leads_to_is_not_taken_for_an_edit(site_dir: Path) -> None:
+    fill(site_dir)
+    keeper = Keeper(site_dir)
+    keeper.prepare(watch=False)
+    folder, elsewhere = site_dir / "content" / "films", site_dir / "elsewhere"
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+    (elsewhere / "f07.yaml").write_text("title: Secret\n")
+    # As a change and as one among all: the disk is looked at once more when they are recorded.
+    assert keeper.store.ingest(["films/f07"]) == 1
+    assert keeper.compare() == NEIGHBOURS - 1
+    assert keeper.store.state.entries == {}
+    assert not any(b"Secret" in path.read_bytes() for path in (site_dir / ".flatdata" / "log").iterdir())
+    keeper.close()
+    again = Keeper(site_dir)
+    again.prepare(watch=False)
+    assert again.store.state.entries == {}
+    again.close()
+
+
+@pytest.mark.parametrize("put_away", [moved, copied])
+def test_content_that_becomes_a_link_as_a_whole_is_followed_on(
+    films: Server, put_away: Callable[[Path, Path], None]
+) -> None:
+    content, elsewhere = films.root / "content", films.root / "elsewhere"
+    put_away(content, elsewhere)
+    content.symlink_to(elsewhere)
+    write(films.root, "films/f07.yaml", "title: Film 7\nyear: 2018\n")
+    assert eventually(lambda: found(films, "year", 2018)) == ["films/f07"]
+    write(films.root, "films/new.yaml", "title: New\nyear: 2019\n")
+    assert eventually(lambda: found(films, "year", 2019)) == ["films/new"]
+    write(films.root, "songs/first.yaml", "n: 1\n")
+    assert eventually(lambda: field(films, "songs/first", "n")) == 1
+    eventually(lambda: len(found(films, "year", 1990)) == NEIGHBOURS - 1)
+
+
 def test_a_folder_deleted_with_all_in_it_is_gone(films: Server) -> None:
     write(films.root, "films/sub/a/entry.yaml", "n: 1\n")
     eventually(lambda: field(films, "films/sub/a", "n"))

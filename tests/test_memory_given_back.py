@@ -6,17 +6,22 @@ import gc
 import mmap
 import sys
 import threading
+import tracemalloc
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import eventually
 
 from flatdata.index.collection import BY_SLUG, MOST_BEHIND, Collection
 from flatdata.index.index import Index
+from flatdata.index.keeper import Keeper
 from flatdata.spare_memory import SpareMemory, resident_bytes
 from flatdata.store.changes import Delete, Put
 from flatdata.store.entry import Entry
+from flatdata.store.paths import Tree
+from flatdata.store.scan import Scan
 from flatdata.store.store import Store
 
 MANY = 3_000
@@ -149,6 +154,39 @@ def test_few_changes_are_not_worth_it() -> None:
     process = Process()
     process.spare.look(0)
     assert not any(process.spare.look(changes) for changes in (10, 10, 20, 20))
+
+
+def test_the_keeper_gives_memory_back_too(tmp_path: Path) -> None:
+    (tmp_path / "content").mkdir()
+    process = Process()
+    keeper = Keeper(tmp_path)
+    keeper._spare_memory = process.spare
+    keeper.prepare()
+    stop = threading.Event()
+    thread = threading.Thread(target=keeper.run, args=(stop,))
+    thread.start()
+    try:
+        assert eventually(lambda: process.trims) == 1
+        process.resident += 100 << 20
+        assert eventually(lambda: process.trims == 2)
+    finally:
+        stop.set()
+        thread.join()
+        keeper.close()
+
+
+def test_looking_at_a_folder_keeps_little_of_each_file(tmp_path: Path) -> None:
+    for number in range(MANY):
+        (tmp_path / f"f{number}.yaml").write_text("")
+    gc.collect()
+    tracemalloc.start()
+    try:
+        found = Scan(Tree(tmp_path)).walk().found
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found) == MANY
+    assert peak < 700 * MANY
 
 
 def test_the_system_says_how_much_memory_a_process_has() -> None:

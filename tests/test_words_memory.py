@@ -6,17 +6,19 @@ import gc
 import os
 import tracemalloc
 from array import array
+from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flatdata.index import terms as terms_module
+from flatdata.index import words_view
 from flatdata.index.committed import VERSION, Committed, CommittedFile
 from flatdata.index.errors import BrokenWords
-from flatdata.index.terms import LONGEST, SEPARATOR, analyse, stem_of
-from flatdata.index.whoosh_adapter import WhooshIndex, stem
+from flatdata.index.terms import LONGEST, SEPARATOR, WORD, analyse, beginnings_of, stem_of
+from flatdata.index.whoosh_adapter import STEMS_OF_EXCEPTIONS, WhooshIndex, stem
 from flatdata.index.words import Words
 from flatdata.index.words_view import Held, _documents, lines_beginning
 from flatdata.store.entry import Entry
@@ -130,6 +132,34 @@ def test_terms_of_a_stem_are_those_of_its_words_and_its_own(tmp_path: Path) -> N
     index.close()
 
 
+def test_stems_are_worked_out_when_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stemmed: list[str] = []
+
+    def noting(word: str) -> str | None:
+        stemmed.append(word)
+        return stem_of(word)
+
+    monkeypatch.setattr(words_view, "stem_of", noting)
+    index = WhooshIndex.create(tmp_path / "words")
+    writer = index.writer()
+    assert writer is not None
+    with writer:
+        for first in "abcdefghijklmnopqrstuvwxyz":
+            words = [f"{first}{second}n{ending}" for second in "aeiou" for ending in ("", "s", "ning", "ity")]
+            writer.add(first, {f"{word}{SEPARATOR}t": 1 for word in words})
+        writer.commit()
+    _, segments = index.segments()
+    held = Held(segments[0], {})
+    assert stemmed == []
+    for _ in range(2):
+        assert sorted(held.terms("run")) == [f"{word}{SEPARATOR}t" for word in ("run", "running", "runs")]
+    assert sorted(stemmed) == ["run", "runity", "running", "runs"]
+    segments[0].close()
+    index.close()
+
+
 def test_changes_that_words_are_behind_of_are_no_objects_of_their_own(tmp_path: Path) -> None:
     _index(tmp_path, 10).close()
     CommittedFile(tmp_path).write(Committed(VERSION, "", 1, 0, 0, 10))
@@ -172,6 +202,36 @@ def test_very_long_words_are_stemmed_without_being_remembered(text: str, ending:
     remembered = terms_module._stem.cache_info().currsize
     assert stem_of(word) == str(stem(word))[:LONGEST]  # type: ignore[no-untyped-call]
     assert len(word) <= 2 * LONGEST or terms_module._stem.cache_info().currsize == remembered
+
+
+_ENDINGS = (
+    "ing ed s y er e l ness ational ation ator ly ion ied ies ying ization izer ency ancy able ably "
+    "ability ibility alism alist ality fulness fully ous ously ousness ive iveness ivity ble bly ogy logy "
+    "less lessly ful icate icity ical ative alize ement ment ent ism ate ity ll eed eedly ingly edly sses "
+    "us ss ye yed rr bb"
+)
+WORD_ENDINGS = _ENDINGS.split()
+
+
+def begins_as_it_should(word: str) -> bool:
+    stemmed = stem_of(word)
+    return stemmed is None or f"{word}{SEPARATOR}t".startswith(tuple(beginnings_of(stemmed)))
+
+
+@settings(max_examples=500)
+@given(
+    st.one_of(st.text(min_size=1, max_size=8), st.text("aeiouybln", max_size=6)),
+    st.lists(st.sampled_from(WORD_ENDINGS), max_size=3).map("".join),
+)
+def test_every_word_begins_as_its_stem_says(text: str, endings: str) -> None:
+    for word in WORD.findall((text + endings).casefold()):
+        assert begins_as_it_should(word[:LONGEST])
+
+
+def test_words_of_few_letters_and_exceptions_begin_as_their_stems_say() -> None:
+    starts = ["".join(letters) for count in range(4) for letters in product("aebly", repeat=count)]
+    words = [start + ending for start in starts for ending in WORD_ENDINGS]
+    assert [word for word in [*words, *STEMS_OF_EXCEPTIONS] if not begins_as_it_should(word)] == []
 
 
 @given(st.sets(st.text("abc", max_size=4)), st.text("abc", min_size=1, max_size=3))

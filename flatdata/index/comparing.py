@@ -173,18 +173,9 @@ class Comparison:
         return changed
 
     def _find(self, slug: str, plain: set[str] | None = None) -> Found | None:
-        """The file of an entry; none where a link is on its way, or where it cannot be looked at.
-
-        `plain` holds folders that were just seen to have no link on their way, and is added to.
-        """
-        forms = forms_to_check(slug)
-        folder = os.path.dirname(self._store.tree.file(slug, forms[-1]))
-        if plain is None or folder not in plain:
-            if os.path.realpath(folder) != folder:
-                return None
-            if plain is not None:
-                plain.add(folder)
-        return self._store.disk.find(slug, forms)
+        """The file of an entry; none where a link is on its way. `plain` is as the disk has it."""
+        known = set() if plain is None else plain
+        return self._store.disk.find_without_links(slug, forms_to_check(slug), known)
 
     def _differs(self, slug: str, found: Found) -> bool:
         entry = self._store.state.entries.get(slug)
@@ -255,7 +246,7 @@ class Comparison:
 
         `plain` is as in `_find`.
         """
-        state = self._store.state
+        state, tree = self._store.state, self._store.tree
         if slug in state.folders or any(is_within(broken, slug) for broken in self._broken):
             return False
         entry = state.entries.get(slug)
@@ -265,7 +256,7 @@ class Comparison:
             return False
         parent = os.path.dirname(path)
         if parent not in plain:
-            if os.path.realpath(parent) != parent:
+            if tree.is_behind_link(parent):
                 return False
             plain.add(parent)
         if self.watch is not None:

@@ -34,6 +34,7 @@ from flatdata.index.status import (
 )
 from flatdata.index.upkeep import Upkeep
 from flatdata.index.watching import OVERFLOW, Hint, Watcher
+from flatdata.spare_memory import SpareMemory
 from flatdata.store.paths import InvalidSlug, parent_of
 from flatdata.store.store import Store
 
@@ -107,6 +108,7 @@ class Keeper:
         """Whether changes may have been missed."""
         self._compare_took = 0.0
         self._clock = _Clock()
+        self._spare_memory = SpareMemory()
         self._watcher: Watcher | None = None
         self._words: WordsWriter | None = None
 
@@ -201,6 +203,7 @@ class Keeper:
         while not stop.is_set() and not self.store.log.is_deleted():
             try:
                 self._step()
+                self._spare_memory.look(self.store.state.changed)
             except OSError as error:
                 # The disk is full or the like: what was hinted at meanwhile is found by comparing.
                 logger.warning("the files cannot be followed: %s", error.strerror)

@@ -47,6 +47,24 @@ def _stem(word: str) -> str | None:
     return None if word in STOP_WORDS else str(stem(word))[:LONGEST]  # type: ignore[no-untyped-call]
 
 
+def beginnings_of(stemmed: str) -> list[str]:
+    """What the terms of all words begin with that have a stem, in one way or another.
+
+    Of what Porter2 puts in the place of an ending, one character at most is not the word's own (`i` for `y`,
+    `e` for `ion` behind `at`, `l` for `ility` behind `b`), and at least two are before it. Exceptions, which
+    know no rule, are in a table. One letter is left only of a word of one letter, or of a vowel before `ed`
+    or `ing` and what follows them.
+    """
+    from flatdata.index.whoosh_adapter import STEMS_OF_EXCEPTIONS  # not needed to open a site
+
+    if "a" <= stemmed <= "z" and len(stemmed) == 1:
+        return [stemmed + SEPARATOR, f"{stemmed}ed", f"{stemmed}ing"]
+    is_whole = len(stemmed) <= 2 or not "a" <= stemmed[-1] <= "z"
+    beginning = stemmed if is_whole else stemmed[:-1]
+    exceptions = (word for word, stem in STEMS_OF_EXCEPTIONS.items() if stem == stemmed)
+    return [beginning, *(f"{word}{SEPARATOR}" for word in exceptions if not word.startswith(beginning))]
+
+
 def analyse(text: str) -> list[str]:
     """The words of a text as searches compare them: case-folded, without English stop words, stemmed."""
     return [stemmed for word in WORD.findall(text.casefold()) if (stemmed := stem_of(word)) is not None]

@@ -33,8 +33,8 @@ _MASK: Final = Mask(
     | InotifyConstants.IN_MOVE
     | InotifyConstants.IN_DELETE
     | InotifyConstants.IN_ONLYDIR
-    | InotifyConstants.IN_DONT_FOLLOW
 )
+_BELOW: Final = Mask(_MASK | InotifyConstants.IN_DONT_FOLLOW)
 _IS_FOLDER: Final = InotifyConstants.IN_ISDIR
 _MOVED_FROM: Final = InotifyConstants.IN_MOVED_FROM
 _OURS: Final = CallbackId(0)
@@ -83,8 +83,10 @@ class Watcher:
         with self._lock:
             if self._source is None or path in self._by_path:
                 return
+            # The folder of all content may be a link, one that is below it is no content.
+            mask = _MASK if folder == str(self._folder) else _BELOW
             try:
-                watch = self._source.add_callback(path, _MASK, self, _OURS)
+                watch = self._source.add_callback(path, mask, self, _OURS)
             except OSError as error:
                 # A folder that is gone meanwhile will be hinted at by what happens to the one it was in.
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):

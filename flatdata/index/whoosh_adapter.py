@@ -26,6 +26,7 @@ from whoosh.fields import ID, KEYWORD, Schema
 from whoosh.filedb.filestore import FileStorage
 from whoosh.filedb.structfile import BufferFile
 from whoosh.index import FileIndex, LockError
+from whoosh.lang.porter2 import exceptional_forms as STEMS_OF_EXCEPTIONS
 from whoosh.lang.porter2 import stem
 from whoosh.matching.wrappers import FilterMatcher
 from whoosh.query import Prefix  # type: ignore[attr-defined]
@@ -34,11 +35,11 @@ from whoosh.system import pack_uint
 from whoosh.writing import MERGE_SMALL
 
 from flatdata.index.errors import BrokenWords
+from flatdata.index.posting_pool import PostingPool
 
-__all__ = ["STOP_WORDS", "Segment", "WhooshIndex", "WhooshWriter", "stem"]
+__all__ = ["STEMS_OF_EXCEPTIONS", "STOP_WORDS", "Segment", "WhooshIndex", "WhooshWriter", "stem"]
 
 _T = TypeVar("_T")
-_MEMORY_MB: Final = 192
 _MANY_SLUGS: Final = 50
 _PEEKED: Final = 256
 """Bytes that hold the head of a block of postings."""
@@ -157,11 +158,13 @@ class WhooshIndex:
     def writer(self) -> WhooshWriter | None:
         """A writer, or None while another process writes. Raises BrokenWords."""
         try:
-            return WhooshWriter(self._index.writer(limitmb=_MEMORY_MB))
+            writer = self._index.writer()
         except LockError:
             return None
         except Exception as error:
             raise BrokenWords(type(error).__name__) from error
+        writer.pool = PostingPool(self._folder)
+        return WhooshWriter(writer)
 
     def generation(self) -> int:
         """The number of the last commit. Raises BrokenWords."""

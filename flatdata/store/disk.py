@@ -89,6 +89,18 @@ class Disk:
                 raise EntryExists(slug)
         return None
 
+    def find_without_links(self, slug: str, forms: tuple[str, ...], plain: set[str]) -> Found | None:
+        """The same; None as well where a link is on the way, for what is behind one is no content.
+
+        `plain` holds folders that were just seen to have no link on their way, and is added to.
+        """
+        folder = self.tree.file(slug, forms[-1]).rpartition("/")[0]
+        if folder not in plain:
+            if self.tree.is_behind_link(folder):
+                return None
+            plain.add(folder)
+        return self.find(slug, forms)
+
     def _has_folder(self, slug: str) -> bool:
         try:
             os.lstat(self.tree.folder(slug))

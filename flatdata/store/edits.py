@@ -47,8 +47,10 @@ def changed_on_disk(slugs: Sequence[str], state: State, disk: Disk) -> list[str]
             refuse_others=entry is None,
             may_lack_folder=entry is None and slug not in state.folders,
         )
-        known = None if entry is None else (entry.form, entry.mtime_ns, entry.size)
-        if known != (None if found is None else found[:3]):
+        if not _is_known(entry, found) and found is not None:
+            # Looked for a second time, for most are as they are known to be.
+            found = disk.find_without_links(slug, forms_to_check(slug), set())
+        if not _is_known(entry, found):
             changed.append(slug)
     return changed
 
@@ -59,14 +61,22 @@ def effects_of_edits(
     """The effects that make of what is known of `slugs` what is on the disk.
 
     `parsed` holds files that were read before; they are used where the file is still the same. A file that
-    cannot be understood counts as gone.
+    cannot be understood counts as gone, and so does one behind a symbolic link.
     """
-    effects = (_effect(slug, parsed.get(slug), state.entries.get(slug), disk) for slug in slugs)
+    plain: set[str] = set()
+    effects = (_effect(slug, parsed.get(slug), state.entries.get(slug), disk, plain) for slug in slugs)
     return [effect for effect in effects if effect is not None]
 
 
-def _effect(slug: str, parsed: Parsed | None, entry: Entry | None, disk: Disk) -> Effect | None:
-    found = disk.find(slug, forms_to_check(slug))
+def _is_known(entry: Entry | None, found: Found | None) -> bool:
+    known = None if entry is None else (entry.form, entry.mtime_ns, entry.size)
+    return known == (None if found is None else found[:3])
+
+
+def _effect(
+    slug: str, parsed: Parsed | None, entry: Entry | None, disk: Disk, plain: set[str]
+) -> Effect | None:
+    found = disk.find_without_links(slug, forms_to_check(slug), plain)
     image = None if found is None else _image(slug, found, parsed, disk)
     if found is None or image is None:
         if entry is None:

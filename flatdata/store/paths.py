@@ -165,6 +165,19 @@ class Tree:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
             end = path.find("/", end + 1)
 
+    def is_behind_link(self, path: str) -> bool:
+        """Whether something below `content/` is a symbolic link, or would be reached through one.
+
+        `content/` itself may be one: where it leads is what the site is about.
+        """
+        end = len(self._base)
+        while end < len(path):
+            end = path.find("/", end + 1)
+            end = end if end >= 0 else len(path)
+            if os.path.islink(path[:end]):
+                return True
+        return False
+
     def check_way(self, slug: str, is_known: Callable[[str], bool], *, itself: bool = False) -> None:
         """Make sure that folders can be made for a new entry `slug`: those above it, `itself` its own, too.
 

