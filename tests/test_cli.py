@@ -289,6 +289,7 @@ def test_every_kind_of_problem_is_found_with_its_place(run: Run, site: Path) -> 
         "id: 77\nname: Tools\nbubble:\n  exposed: true\n  fields: {a: nonsense}\n"
         'appenate: {guid: none, company_id: 1, display_at: {"a\\nb": Left}}\n'
         "hooks:\n- {type: web, runOn: insert, payload: {}}\n"
+        "access_rules:\n- {type: read, allow: all}\n"
     )
     (site / "plugins/bad").mkdir(parents=True)
     (site / "plugins/bad/plugin.py").write_text("\nimport no_such_module\n")
@@ -305,6 +306,7 @@ def test_every_kind_of_problem_is_found_with_its_place(run: Run, site: Path) -> 
         "content/tools/manifest.yaml: appenate.guid must be a GUID, not 'none'",
         "content/tools/manifest.yaml: appenate.display_at.a\\nb must be one of Title",
         "content/tools/manifest.yaml: hooks[0].runOn must be a list of texts",
+        "content/tools/manifest.yaml: access_rules[0].type names 'read', which is none of select, count",
         "content/plants/tomato",
         "flatdata.yaml: pord: unknown setting",
         "plugins/bad/plugin.py:2: not loaded: ModuleNotFoundError",

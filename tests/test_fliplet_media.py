@@ -13,6 +13,8 @@ import pytest
 from conftest import eventually
 from fliplet_api import DataSources, denial, new_token
 
+from flatdata.store import media as media_module
+from flatdata.store.errors import StoreUnavailable
 from flatdata.store.media import Media, MediaRefused, Owner, safe_name, type_of
 from flatdata.store.sealed import CHUNK, KeyUnusable, SealBroken, Sealer, key_name, parse_key, unseal
 
@@ -162,6 +164,24 @@ def test_descriptions_that_were_edited_point_nowhere_else(tmp_path: Path) -> Non
         files.read(found)
 
 
+@pytest.mark.parametrize("step", ["fsync", "rename", "describe"])
+def test_a_file_that_the_disk_refuses_halfway_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    files = media(tmp_path)
+    upload = files.upload("a.txt", encrypt=False)
+    upload.write(b"x")
+    calls = {"fsync": (os, "fsync"), "rename": (Path, "rename"), "describe": (media_module, "dump_yaml")}
+
+    def refuse(*_: Any) -> None:
+        raise OSError(28, "full")
+
+    monkeypatch.setattr(*calls[step], refuse)
+    with pytest.raises(StoreUnavailable):
+        upload.keep(OWNER)
+    assert list((tmp_path / "media").iterdir()) == []
+
+
 def test_ids_are_not_given_twice(tmp_path: Path) -> None:
     first, second = media(tmp_path), media(tmp_path)
     ids = []
@@ -267,6 +287,54 @@ def test_uploads_that_are_refused_leave_nothing(api: DataSources, server: Any, s
     assert (answer.status_code, answer.json()) == (400, denial("Full", source, "write"))
     assert api.rows(source) == []
     assert [path.name for path in (site_dir / "media").rglob("*") if path.is_file()] == []
+
+
+def stored_files(site_dir: Path) -> list[str]:
+    """The names of all files in `media/`, with the folder of those that are in one."""
+    folder = site_dir / "media"
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_of_parts_with_one_name_only_the_file_that_the_row_names_is_kept(
+    api: DataSources, site_dir: Path
+) -> None:
+    source = api.create()
+    path = f"/data-sources/{source}/data"
+    twice = [("f", ("a.jpg", b"a")), ("g", ("g.jpg", b"g")), ("f", ("b.jpg", b"b"))]
+    made = api.put(path, data={"n": "1"}, files=twice).json()
+    assert sorted(made["data"]) == ["f", "fMediaFileId", "g", "gMediaFileId", "n"]
+    assert (made["data"]["fMediaFileId"], made["data"]["gMediaFileId"]) == (1, 2)
+    left = ["1.yaml", "1/b.jpg", "2.yaml", "2/g.jpg"]
+    assert stored_files(site_dir) == sorted(left)
+    list_last = [("h", ("a.jpg", b"a")), ("h[]", ("c.jpg", b"c")), ("h[]", ("d.jpg", b"d"))]
+    changed = api.put(f"{path}/{made['id']}", files=list_last).json()["data"]
+    for identity, name in zip(changed["hMediaFileId"], ("c.jpg", "d.jpg"), strict=True):
+        left += [f"{identity}.yaml", f"{identity}/{name}"]
+    assert stored_files(site_dir) == sorted(left)
+    list_first = [("h[]", ("c.jpg", b"c")), ("h", ("e.jpg", b"e"))]
+    changed = api.put(f"{path}/{made['id']}", files=list_first).json()["data"]
+    left += [f"{changed['hMediaFileId']}.yaml", f"{changed['hMediaFileId']}/e.jpg"]
+    assert stored_files(site_dir) == sorted(left)
+    assert api.put(f"{path}/999", files=twice).status_code == 404
+    assert api.put(path, data={"_meta": "x"}, files=twice).status_code == 400
+    assert stored_files(site_dir) == sorted(left)
+
+
+def test_a_file_that_rules_keep_out_of_the_row_is_not_kept(
+    api: DataSources, server: Any, site_dir: Path
+) -> None:
+    types = ["select", "insert", "update"]
+    rules = [{"type": types, "allow": "all", "exclude": ["f", "fMediaFileId", "gMediaFileId"]}]
+    source = api.create(accessRules=rules)
+    client = DataSources(server, new_token(server, organization_id=1)[0])
+    files = [("f", ("a.jpg", b"a")), ("g", ("b.jpg", b"b"))]
+    made = client.put(f"/data-sources/{source}/data", data={"n": "1"}, files=files).json()
+    assert sorted(made["data"]) == ["g", "n"]
+    kept = made["data"]["g"].split("/")[-3]
+    assert stored_files(site_dir) == sorted([f"{kept}.yaml", f"{kept}/b.jpg"])
+    changed = client.put(f"/data-sources/{source}/data/{made['id']}", files=files[:1])
+    assert changed.json()["data"] == made["data"]
+    assert stored_files(site_dir) == sorted([f"{kept}.yaml", f"{kept}/b.jpg"])
 
 
 def test_malformed_forms(api: DataSources) -> None:

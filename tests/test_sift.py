@@ -17,7 +17,7 @@ from flatdata.query.sift import (
     parse_where,
     plain_field,
 )
-from flatdata.query.siftvalues import Many, read_path
+from flatdata.query.siftvalues import NULL_ITEM, Many, read_path
 from flatdata.query.tree import ABSENT, Condition, Field
 
 CASES = [
@@ -181,6 +181,39 @@ def test_an_empty_list_on_the_way_has_no_values_to_match() -> None:
     assert found({"$nor": [{"a.b": 1}]}, {"a": []})
 
 
+NULL_ITEMS = [
+    ({"a.b": None}, {"a": [None]}, True),
+    ({"a.b": {"$ne": None}}, {"a": [None]}, False),
+    ({"a.b": {"$ne": 1}}, {"a": [None]}, True),
+    ({"a.b": {"$iLike": "NULL"}}, {"a": [None, {"b": 1}]}, True),
+    ({"a.b": {"$like": "nul"}}, {"a": [None]}, True),
+    ({"a.b": {"$in": ["null"]}}, {"a": [None]}, True),
+    ({"a.b": {"$nin": ["null"]}}, {"a": [None]}, False),
+    ({"a.b": {"$mod": [2, 0]}}, {"a": [None]}, True),
+    ({"a.b": {"$match": None}}, {"a": [None]}, True),
+    ({"a.b": {"$gte": 0}}, {"a": [None]}, False),
+    ({"a.b": {"$exists": True}}, {"a": [None]}, False),
+    ({"a.b": {"$exists": False}}, {"a": [{"b": 1}, None]}, True),
+    ({"a.b": {"$exists": True}}, {"a": [{"b": 1}, None]}, True),
+    ({"a.b": {"$exists": False, "$like": "null"}}, {"a": [None]}, True),
+    ({"a.b": {"$elemMatch": {"$exists": False}}}, {"a": [None, None]}, True),
+    ({"a.b": {"c": {"$like": "null"}}}, {"a": [None]}, True),
+    ({"a.b": {"c": {"$like": "null"}}}, {"a": {"b": None}}, True),
+    ({"a": {"$elemMatch": {"b": {"$like": "null"}}}}, {"a": [None]}, True),
+    ({"a.0.b": {"$exists": True}}, {"a": [[None]]}, True),
+    ({"a.1.b": {"$exists": True}}, {"a": [[], [None]]}, False),
+    ({"$filters": [{"column": "a.b", "condition": "empty"}]}, {"a": [{"b": 1}, None]}, True),
+    ({"$filters": [{"column": "a.b", "condition": "contains", "value": "null"}]}, {"a": [None]}, False),
+]
+
+
+@pytest.mark.parametrize(("where", "data", "result"), NULL_ITEMS)
+def test_a_path_that_goes_on_behind_a_null_in_a_list_reads_the_null(
+    where: Any, data: Any, result: bool
+) -> None:
+    assert found(where, data) is result
+
+
 @pytest.mark.parametrize(
     ("document", "path", "value"),
     [
@@ -190,7 +223,14 @@ def test_an_empty_list_on_the_way_has_no_values_to_match() -> None:
         ({"a": [{"b": 1}]}, "a.b", 1),
         ({"a": [{"b": 1}, {"b": 2}]}, "a.b", Many((1, 2))),
         ({"a": []}, "a.b", Many(())),
-        ({"a": [[{"b": 1}], 5, None]}, "a.b", Many((1, ABSENT, ABSENT))),
+        ({"a": [[{"b": 1}], 5, None]}, "a.b", Many((1, ABSENT), null_item=True)),
+        ({"a": [None]}, "a.b", NULL_ITEM),
+        ({"a": [None, None]}, "a.b.c", NULL_ITEM),
+        ({"a": [{"b": None}]}, "a.b.c", None),
+        ({"a": [[None]]}, "a.0.b", None),
+        ({"a": [[], [None]]}, "a.1.b", NULL_ITEM),
+        (None, "a.b", NULL_ITEM),
+        (NULL_ITEM, "a", NULL_ITEM),
         ({"a": [1, 2]}, "a.1", 2),
         ({"a": [1, 2]}, "a.01", ABSENT),
         ({"a": [1, 2]}, "a.9", ABSENT),

@@ -137,3 +137,41 @@ def test_simple_conditions_need_no_second_look() -> None:
         node = parse_where(where, plain_field)
         certain, possible = plan(node, records)
         assert certain == possible == {n for n, record in enumerate(records) if matches(node, record)}
+
+
+def test_hints_hold_where_a_path_goes_on_behind_a_null_in_a_list() -> None:
+    values = [
+        None,
+        [],
+        [None],
+        [None, None],
+        [None, {"b": 1}],
+        [{"b": None}],
+        [[None]],
+        [[], [None]],
+        {"b": 1},
+    ]
+    records = [{"a": value} for value in values] + [{}]
+    operands: dict[str, list[Any]] = {
+        "$eq": [None, "null", 1],
+        "$ne": [None, "null", 1],
+        "$in": [[None], ["null"], [1]],
+        "$nin": [[None], ["null"], [1]],
+        "$exists": [True, False],
+        "$like": ["null", "1"],
+        "$gte": [0],
+        "$mod": [[2, 0]],
+        "$match": [None],
+    }
+    for path in ("a.b", "a.b.c", "a.0", "a.0.b"):
+        for query in ({name: operand} for name, each in operands.items() for operand in each):
+            for where in (
+                {path: query},
+                {path: {"$not": query}},
+                {path: {"c": query}},
+                {path: {**query, "$ne": 2}},
+            ):
+                assert_hints_hold(parse_where(where, plain_field), records)
+        for condition in ("==", "!=", "contains", "notcontain", "oneof", "empty", "notempty", ">="):
+            item = {"column": path, "condition": condition, "value": "1"}
+            assert_hints_hold(parse_where({"$filters": [item]}, plain_field), records)

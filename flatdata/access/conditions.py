@@ -62,6 +62,11 @@ def names_user(operand: Json) -> bool:
     return isinstance(operand, str) and any(match[1] == "user" for match in _TEMPLATE.finditer(operand))
 
 
+def without_templates(operand: str) -> str:
+    """An operand without what is read as a template: what looks like one in the rest is plain text."""
+    return _TEMPLATE.sub("", operand)
+
+
 # --- operators ----------------------------------------------------------------------------------------
 
 

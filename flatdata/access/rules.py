@@ -223,11 +223,16 @@ def _columns_grant(rule: Mapping[str, Json]) -> Grant | None:
     return Grant(frozenset(_texts(include)) if include else None, frozenset(_texts(exclude)))
 
 
+def types_of(rule: Mapping[str, Json]) -> set[str]:
+    """The types that a rule names, those that are none included."""
+    return set(_texts(rule.get("type")))
+
+
 def applicable(rule: Mapping[str, Json], operation: Operation, actor: Actor) -> Rule | None:
     """The rule as it bears on an operation of an actor, None if it cannot grant it whatever is asked."""
     if rule.get("enabled", True) is not True or rule.get("script") is not None:
         return None
-    if not set(_texts(rule.get("type"))) & set(operation.rule_types):
+    if not types_of(rule) & set(operation.rule_types):
         return None
     if not _in_app(rule, actor) or not _allows(rule.get("allow"), actor):
         return None

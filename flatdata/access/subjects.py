@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from flatdata.access.conditions import Json, Test, same
+from flatdata.query.javascript import loosely_equal
 
 
 class Subject(Protocol):
@@ -60,10 +61,12 @@ class Search:
         found = [*self._plain(test.column), *self._operands(test.column, ("$eq", "=="))]
         if test.operator == "contains":
             found += self._operands(test.column, ("$like", "$iLike", "contains"))
-        if any(map(test.holds, found)):
+        if test.operator != "notequals":
+            return any(map(test.holds, found))
+        # A filter for 1 or true finds rows with the text 1, too.
+        if any(test.holds(value) and not loosely_equal(value, test.operand) for value in found):
             return True
-        refused = self._operands(test.column, ("$ne", "!=")) if test.operator == "notequals" else []
-        return any(same(value, test.operand) for value in refused)
+        return any(same(value, test.operand) for value in self._operands(test.column, ("$ne", "!=")))
 
     def _plain(self, column: str) -> list[Json]:
         value = self.where.get(column)

@@ -56,11 +56,13 @@ def _settings_and_problems(root: Path) -> tuple[Settings, list[Problem]]:
 
 def _read_by_dialects(sources: Sequence[Source]) -> Iterator[DeclarationProblem]:
     """What is wrong with those parts of manifests that one dialect reads."""
-    from flatdata.dialects.appenate import part  # these take long to import
+    from flatdata.access import ruleproblems  # these take long to import
+    from flatdata.dialects.appenate import part
     from flatdata.dialects.bubble.types import read_catalogue
     from flatdata.dialects.fliplet import hookproblems
     from flatdata.index.terms import analyse
 
+    yield from ruleproblems.problems(sources)
     yield from hookproblems.problems(sources)
     yield from read_catalogue(sources, analyse).problems
     yield from part.problems(sources)

@@ -32,6 +32,7 @@ from flatdata.query.siftvalues import (
     shaped,
     text_hint,
     unless_many,
+    values_of,
 )
 from flatdata.query.tree import (
     ABSENT,
@@ -59,7 +60,7 @@ Compile = Callable[[str, str], Pattern]
 
 def cells_of(value: Json | Absent | Many) -> Sequence[Json | Absent]:
     """Give the values that a condition is tried on; a path that leads nowhere has a missing one."""
-    return (value.values or (ABSENT,)) if isinstance(value, Many) else (value,)
+    return values_of(value) or (ABSENT,)
 
 
 def _is_set(cell: Json | Absent) -> bool:

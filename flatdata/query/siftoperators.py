@@ -27,6 +27,7 @@ from flatdata.query.patterns import Pattern
 from flatdata.query.siftvalues import (
     COMPARABLE,
     EQUALITY,
+    NULL_ITEM,
     Many,
     comparable,
     elements_of,
@@ -35,6 +36,7 @@ from flatdata.query.siftvalues import (
     shaped,
     text_hint,
     unless_many,
+    values_of,
 )
 from flatdata.query.tree import (
     ABSENT,
@@ -69,7 +71,22 @@ def _of_each(test: Callable[[Json | Absent, Any], bool]) -> Callable[[Json | Abs
     def matches(value: Json | Absent | Many, operand: Any) -> bool:
         if not isinstance(value, Many):
             return test(value, operand)
-        return any(test(one, operand) for one in value.values)
+        return any(test(one, operand) for one in values_of(value))
+
+    return matches
+
+
+def _of_each_place(
+    test: Callable[[Json | Absent | Many, Any], bool],
+) -> Callable[[Json | Absent | Many, Any], bool]:
+    """As `_of_each`, for a test to which it matters whether a null exists: it gets `NULL_ITEM` as itself."""
+
+    def matches(value: Json | Absent | Many, operand: Any) -> bool:
+        if not isinstance(value, Many):
+            return test(value, operand)
+        return any(test(one, operand) for one in value.values) or (
+            value.null_item and test(NULL_ITEM, operand)
+        )
 
     return matches
 
@@ -131,11 +148,11 @@ def _has_size(value: Json | Absent, size: Json) -> bool:
     return truthy(value) and value is not ABSENT and deeply_equal(own_property(value, "length"), size)
 
 
-def _exists(value: Json | Absent, wanted: bool) -> bool:
-    return (value is not ABSENT) is wanted
+def _exists(value: Json | Absent | Many, wanted: bool) -> bool:
+    return (value is not ABSENT and value is not NULL_ITEM) is wanted
 
 
-def _some_element(value: Json | Absent, node: Node) -> bool:
+def _some_element(value: Json | Absent | Many, node: Node) -> bool:
     if isinstance(value, list):
         return any(node_matches(node, element) for element in value)
     return node_matches(node, value)
@@ -260,14 +277,14 @@ OPERATORS: Final[dict[str, Operator]] = {
         Operator("$in", _of_each(_listed), _listed_hint),
         Operator("$nin", _of_each(_unlisted), lambda listed: unless_many(NoHint(_listed_hint(listed)))),
         Operator(
-            "$exists", _of_each(_exists), lambda yes: shaped("present" if yes else "absent", exact=True)
+            "$exists", _of_each_place(_exists), lambda yes: shaped("present" if yes else "absent", exact=True)
         ),
         Operator("$size", _of_each(_has_size), lambda size: shaped("text", "list", "object", "many")),
         Operator("$mod", _of_elements(_remainder), no_hint),
         Operator("$regex", _of_elements(_found), _pattern_hint),
         Operator("$like", _of_elements(_holds_text), text_hint),
         Operator("$iLike", _of_elements(_holds_text_in_any_case), partial(text_hint, any_case=True)),
-        Operator("$elemMatch", _of_each(_some_element), no_hint),
+        Operator("$elemMatch", _of_each_place(_some_element), no_hint),
         Operator("$match", _of_each(deeply_equal), no_hint),
     )
 }
@@ -275,7 +292,7 @@ OPERATORS: Final[dict[str, Operator]] = {
 
 SUBQUERY: Final = Operator(
     "subquery",
-    _of_each(lambda value, node: node_matches(node, value)),
+    _of_each_place(lambda value, node: node_matches(node, value)),
     lambda node: unless_many(hint_of(node)),
 )
 """A tree over a value, tried on each value of a `Many` as a whole."""

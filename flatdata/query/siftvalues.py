@@ -1,9 +1,10 @@
 """What Fliplet's filters see of a record: paths, several values under one path, and index keys.
 
 A dotted path looks into objects and, where it meets a list, into each of its items (reference: fliplet.md
-§3.2). Where that gives one value the field reads that value; where it gives none or several it reads a
-`Many`, and every operator of `flatdata.query.sift` holds for it when it holds for one of its values. The
-index kinds below follow the same rule, so that a hint and the operator it belongs to always agree.
+§3.2). Where that gives one value the field reads that value; where it gives none or several, or a null item
+that the path goes on behind, it reads a `Many`, and every operator of `flatdata.query.sift` holds for it when
+it holds for one of its values. The index kinds below follow the same rule, so that a hint and the operator it
+belongs to always agree.
 """
 
 from __future__ import annotations
@@ -52,32 +53,49 @@ class SiftError(FlatdataError):
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """The values under a path that fanned out over lists: none, or two and more."""
+    """The values under a path that fanned out over lists.
+
+    `null_item` says that the path goes on behind a null among the items of a list, or behind a null whose
+    members are asked for. Such a null is a value like any other, but nothing exists there: see `values_of`.
+    """
 
     values: tuple[Json | Absent, ...]
+    null_item: bool = False
+
+
+NULL_ITEM: Final = Many((), null_item=True)
+"""A null that a path goes on behind, alone."""
 
 
 # --- reading ----------------------------------------------------------------------------------------
 
 
-def read_path(document: Json, path: str) -> Json | Absent | Many:
+def read_path(document: Json | Many, path: str) -> Json | Absent | Many:
     """Give what stands under a dotted path of `document`.
 
     A step that is a number takes an item of a list, any other step is taken in each of its items. A null
-    on the way ends the path and is its value; a null item of a list counts as having no members.
+    on the way ends the path and is its value. It exists if the step before it led to it, which is the name of
+    an object's member or, for an item of a list, happens to be a position in that list: this is what the
+    filter engine asks its values for.
     """
+    if document is None or isinstance(document, Many):
+        return NULL_ITEM
     steps = path.split(".")
     found: list[Json | Absent] = []
+    null_item = False
     pending: list[tuple[Json | Absent, int, bool]] = [(document, 0, False)]
     while pending:
         current, index, own = pending.pop()
-        if index == len(steps) or current is None or current is ABSENT:
-            found.append(current if own else ABSENT)
+        if current is None and not own:
+            null_item = True
+        elif index == len(steps) or current is None or current is ABSENT:
+            found.append(current)
         elif isinstance(current, list) and is_nan(number_of_text(steps[index])):
-            pending += [(item, index, False) for item in reversed(current)]
+            led = index > 0 and own_property(current, steps[index - 1]) is not ABSENT
+            pending += [(item, index, led) for item in reversed(current)]
         else:
             pending.append((own_property(current, steps[index]), index + 1, True))
-    return found[0] if len(found) == 1 else Many(tuple(found))
+    return found[0] if len(found) == 1 and not null_item else Many(tuple(found), null_item)
 
 
 def plain_field(path: str) -> Field:
@@ -87,7 +105,9 @@ def plain_field(path: str) -> Field:
 
 def values_of(value: Json | Absent | Many) -> Sequence[Json | Absent]:
     """Give the values that an operator is tried on, one after the other."""
-    return value.values if isinstance(value, Many) else (value,)
+    if not isinstance(value, Many):
+        return (value,)
+    return (*value.values, None) if value.null_item else value.values
 
 
 def elements_of(value: Json | Absent) -> Sequence[Json | Absent]:
@@ -176,7 +196,8 @@ def equality_keys_for(operand: Json) -> tuple[Hashable, ...]:
 
 def _shape_keys(value: Json | Absent | Many) -> Iterable[str]:
     if isinstance(value, Many):
-        return {"many"}.union(*(_kinds(one) for one in value.values))
+        kinds = {"many"}.union(*(_kinds(one) for one in value.values))
+        return kinds | {"null", "absent"} if value.null_item else kinds
     return _kinds(value)
 
 
@@ -195,7 +216,7 @@ EQUALITY: Final = KeyIndex("sift equality", equality_keys)
 """Postings by which `$eq` and `$in` are exact."""
 
 SHAPE: Final = KeyIndex("sift shape", _shape_keys)
-"""Postings of what kind of value a field has, among them `many`, `present` and `absent`."""
+"""Postings of what kind of value a field has, among them `many`, and `present` and `absent` for `$exists`."""
 
 COMPARABLE: Final = OrderIndex(
     "sift comparable", lambda value: None if isinstance(value, Many) else comparable(value)

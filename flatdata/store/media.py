@@ -158,8 +158,9 @@ class Upload:
         return 0
 
     def keep(self, owner: Owner) -> MediaFile:
-        """Make the file visible under a new id. Raises `StoreUnavailable`."""
+        """Make the file visible under a new id. Raises `StoreUnavailable`; then nothing is left of it."""
         now = iso_ms(time.time_ns())
+        identity = 0
         try:
             if self._sealer is not None:
                 self._sealer.finish()
@@ -182,6 +183,8 @@ class Upload:
             self._media.describe(file)
         except OSError as error:
             self.discard()
+            if identity:
+                self._media.delete(identity)
             raise StoreUnavailable(error) from None
         return file
 
@@ -249,11 +252,15 @@ class Media:
     def describe(self, file: MediaFile) -> None:
         """Write what is known of a file. Raises OSError."""
         temporary = self.folder / f".new-{uuid.uuid4().hex}"
-        with open(temporary, "xb") as target:
-            target.write(dump_yaml(asdict(file)))
-            target.flush()
-            os.fsync(target.fileno())
-        temporary.rename(self.folder / f"{file.id}.yaml")
+        try:
+            with open(temporary, "xb") as target:
+                target.write(dump_yaml(asdict(file)))
+                target.flush()
+                os.fsync(target.fileno())
+            temporary.rename(self.folder / f"{file.id}.yaml")
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def delete(self, identity: int) -> None:
         """Remove a file, as far as the disk lets us."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -36,14 +37,14 @@ def _readable(call: Call, file: MediaFile) -> bool:
         return isinstance(reads.fixed, Grant)
     for entry in call.api.site.store.children(source.slug):
         columns = entry.fields
-        if names := _naming(columns, file.id):
+        if names := naming(columns, file.id):
             decision = reads.decide(subject_of(columns))
             if isinstance(decision, Grant) and any(map(decision.allows, names)):
                 return True
     return False
 
 
-def _naming(columns: dict[str, Json], identity: int) -> list[str]:
+def naming(columns: Mapping[str, Json], identity: int) -> list[str]:
     """The columns of a row that hold the file: those beside `<column>MediaFileId`."""
     ending = "MediaFileId"
     return [
@@ -61,8 +62,14 @@ def _file(call: Call) -> MediaFile:
     raise missing_token() if call.caller.token is None else not_found("File")
 
 
-def _url(call: Call, file: MediaFile) -> str:
-    return f"{call.request.host_url}v1/media/files/{file.id}/contents/{quote(file.name)}"
+def contents_folder(file: MediaFile) -> str:
+    """The part of a file's address between the host and the file's name."""
+    return f"v1/media/files/{file.id}/contents/"
+
+
+def url_of(file: MediaFile, base_url: str) -> str:
+    """Where a file is read, below the address of this server."""
+    return f"{base_url}{contents_folder(file)}{quote(file.name)}"
 
 
 def _described(call: Call, file: MediaFile) -> dict[str, Json]:
@@ -71,7 +78,7 @@ def _described(call: Call, file: MediaFile) -> dict[str, Json]:
         "name": file.name,
         "contentType": file.content_type,
         "path": f"{file.id}/{file.name}",
-        "url": _url(call, file),
+        "url": url_of(file, call.request.host_url),
         "thumbnail": None,
         "size": file.size,
         "isEncrypted": file.encrypted,

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, Final, cast
-from urllib.parse import quote
 
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -15,6 +14,8 @@ from werkzeug.formparser import FormDataParser
 from flatdata.dialects.fliplet.api import Call
 from flatdata.dialects.fliplet.body import MULTIPART, decode, is_true
 from flatdata.dialects.fliplet.errors import bad_request, too_large
+from flatdata.dialects.fliplet.files import contents_folder, naming, url_of
+from flatdata.store.entry import encode_json
 from flatdata.store.media import Media, MediaFile, Owner, Upload
 
 Json = Any
@@ -55,8 +56,8 @@ class Form:
         for name, upload in self.uploads:
             file = upload.keep(owner)
             self.kept.append(file)
-            url = f"{base_url}v1/media/files/{file.id}/contents/{quote(file.name)}"
-            column = name.removesuffix("[]")
+            url = url_of(file, base_url)
+            column = _column_of(name)
             for key, value in ((column, url), (f"{column}MediaFileId", file.id)):
                 if column == name:
                     columns[key] = value
@@ -71,7 +72,7 @@ class Form:
         The part `_flSchema` may say otherwise: `{"photo": {"append": false}}`.
         """
         merged = dict(columns)
-        for column in {name[:-2] for name, _ in self.uploads if name.endswith("[]")}:
+        for column in {_column_of(name) for name, _ in self.uploads if _is_list(name)}:
             settings = self.schema.get(column)
             if isinstance(settings, dict) and "append" in settings and not is_true(settings["append"]):
                 continue
@@ -79,6 +80,13 @@ class Form:
                 if isinstance(stored.get(key), list):
                     merged[key] = [*stored[key], *columns[key]]
         return merged
+
+    def drop_unused(self, row: Mapping[str, Json]) -> None:
+        """Remove the files that the row, as it was written, does not name: rules or hooks took them out."""
+        text = encode_json(row).decode()
+        for file in self.kept:
+            if not naming(row, file.id) and contents_folder(file) not in text:
+                self.media.delete(file.id)
 
     def discard(self) -> None:
         """Remove every file, visible or not: the row was refused."""
@@ -136,9 +144,9 @@ def _form(call: Call, media: Media, stream_factory: Any) -> Form:
     columns: dict[str, Json] = {}
     for name, values in texts.lists():
         if name not in _CONTROL:
-            columns[name.removesuffix("[]")] = list(values) if name.endswith("[]") else values[-1]
+            columns[_column_of(name)] = list(values) if _is_list(name) else values[-1]
     named = [(name, file) for name in files for file in files.getlist(name)]
-    return Form(media, columns, list(_chosen(named)), _schema(texts.get(_SCHEMA)))
+    return Form(media, columns, list(_lasting(list(_chosen(named)))), _schema(texts.get(_SCHEMA)))
 
 
 def _chosen(files: list[tuple[str, FileStorage]]) -> Iterator[tuple[str, Upload]]:
@@ -151,6 +159,28 @@ def _chosen(files: list[tuple[str, FileStorage]]) -> Iterator[tuple[str, Upload]
             raise bad_request(f"{name} cannot be a file")
         else:
             yield name, upload
+
+
+def _lasting(uploads: list[tuple[str, Upload]]) -> Iterator[tuple[str, Upload]]:
+    """The files that end up in a column: of parts with one name the last, of `photo` and `photo[]` the list.
+
+    The other way round, the file of a part `photo` behind parts `photo[]`, takes the place of the list.
+    """
+    names = {_column_of(name): name for name, _ in uploads}
+    last = {name: upload for name, upload in uploads if not _is_list(name)}
+    for name, upload in uploads:
+        if names[_column_of(name)] == name and last.get(name, upload) is upload:
+            yield name, upload
+        else:
+            upload.discard()
+
+
+def _is_list(name: str) -> bool:
+    return name.endswith("[]")
+
+
+def _column_of(name: str) -> str:
+    return name.removesuffix("[]")
 
 
 def _schema(text: str | None) -> Mapping[str, Json]:

@@ -24,7 +24,7 @@ from flatdata.dialects.fliplet.write import (
     prepare_update,
     row_at,
 )
-from flatdata.store.changes import Change, Delete
+from flatdata.store.changes import Change, Delete, Put
 from flatdata.store.entry import Entry
 from flatdata.store.media import Owner
 from flatdata.store.planning import View
@@ -87,6 +87,11 @@ class Sent:
         """The columns as they are merged into a stored row."""
         return self.columns if self.form is None else self.form.added_to(self.columns, stored)
 
+    def drop_unused(self, row: Mapping[str, Json]) -> None:
+        """Remove the files that did not get into the row, which was written."""
+        if self.form is not None:
+            self.form.drop_unused(row)
+
 
 @contextlib.contextmanager
 def _sent(call: Call, source: Source) -> Iterator[Sent]:
@@ -114,6 +119,7 @@ def insert_row(call: Call) -> Response:
             return [put, *column_changes(current, [columns])], put.slug
 
         slug = call.api.commit(call.caller, "insert", plan)
+    sent.drop_unused(columns)
     call.api.send(source, machine, INSERT, [slug])
     lens = Lens(granted(inserts, subject_of(sent.columns)), machine.hashed)
     return _written(call, slug, lens, uploaded=sent.form is not None)
@@ -132,14 +138,17 @@ def update_row(call: Call) -> Response:
         lens = Lens(decision, machine.hashed)
         columns = prepare_update(machine, decision.project(sent.for_update(before)), before, Hasher())
 
-        def plan(view: View) -> tuple[list[Change], str]:
+        def plan(view: View) -> tuple[list[Change], Put]:
             current = live_source(view, source.slug)
             entry = _find(view, call, current)
             policy = call.policy(Operation.UPDATE, current)
             written = grant_update(policy, columns, entry.fields, lens, extend=True)
-            return [changed_row(view, entry, written), *column_changes(current, [columns])], entry.slug
+            put = changed_row(view, entry, written)
+            return [put, *column_changes(current, [columns])], put
 
-        slug = call.api.commit(call.caller, "update-row", plan)
+        put = call.api.commit(call.caller, "update-row", plan)
+    sent.drop_unused(put.fields)
+    slug = put.slug
     call.api.send(source, machine, UPDATE, [slug])
     return _written(call, slug, lens, uploaded=sent.form is not None)
 
