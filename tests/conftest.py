@@ -8,6 +8,8 @@ its workers and the keeper, each in their processes, to be killed where a test i
 from __future__ import annotations
 
 import atexit
+import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -258,12 +260,19 @@ def server(request: pytest.FixtureRequest, site_dir: Path, serve: Callable[..., 
     return serve(site_dir, **(marker.kwargs if marker is not None else {}))
 
 
+# Below the ports that the system gives to whoever asks for any: one of those may be somebody else's before
+# the server takes it. Each process of the tests has ports of its own, and comes back to one late.
+_FIRST_PORT = 20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = itertools.cycle(range(_FIRST_PORT, _FIRST_PORT + 1_000))
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    for port in _PORTS:
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no end of ports")
 
 
 @pytest.fixture

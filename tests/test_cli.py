@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import eventually
+from conftest import eventually, free_port
 
 from flatdata import __version__
 from flatdata.access.tokens import Tokens
@@ -363,9 +362,7 @@ def test_what_a_developer_is_told_can_be_pasted(site: Path) -> None:
 @pytest.fixture
 def serve_for_development(site: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`flatdata serve --dev-tokens` on a new site, and its address."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "flatdata", "serve", "--dev-tokens", "--port", str(port)]
     with subprocess.Popen(
         command, cwd=site, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
