@@ -30,13 +30,16 @@ from benchmarks.load import (
 from benchmarks.processes import Server, stopping
 from benchmarks.questions import Films, WrongAnswer
 from benchmarks.report import Section, Table, Verdict, at_least, milliseconds, per_second, significant, times
-from benchmarks.wire import Address, Request
+from benchmarks.wire import Address, Answer, Request
 
 SPECIAL = ("GET one entry", "filtered list: director equal, year at least")
 """Lines in which a peer's further set-ups (with an index, public) take part."""
 _POCKETBASE = "PocketBase"
 _CHECK_SECONDS = 4.0
 """Time for asking and checking the questions of a line; of a slow server fewer are asked."""
+_ASKED_AGAIN_SECONDS = 0.05
+"""After an answer that took so long the question is asked again: the first may have had to make what the next
+find, and would pass for that of a slow server."""
 _SLOW_ROUNDS = 3
 """Rounds for those whose single answer takes half the time of a measurement."""
 
@@ -86,6 +89,13 @@ class Asked:
     size: int
 
 
+def _timed(server: Server, request: Request) -> tuple[Answer, float]:
+    """An answer, and the seconds that it took."""
+    begun = time.perf_counter()
+    answer = server.ask(request)
+    return answer, time.perf_counter() - begun
+
+
 def asked(films: Films, line: Line, adapter: Adapter, server: Server) -> Asked | None:
     """Ask the questions of a line once. Raises WrongAnswer; None if the API cannot ask any of them."""
     pairs = [(question, adapter.ask(question)) for question in line.questions(films)]
@@ -95,9 +105,10 @@ def asked(films: Films, line: Line, adapter: Adapter, server: Server) -> Asked |
     for question, request in pairs:
         if request is None or sum(seconds) > _CHECK_SECONDS:
             continue
-        begun = time.perf_counter()
-        answer = server.ask(request)
-        seconds.append(time.perf_counter() - begun)
+        answer, took = _timed(server, request)
+        if took > _ASKED_AGAIN_SECONDS:
+            answer, took = _timed(server, request)
+        seconds.append(took)
         films.check(question, adapter.read(question, answer))
         requests.append(request)
         sizes.append(len(answer.body))

@@ -180,6 +180,13 @@ def test_bodies_of_every_kind(api: DataSources, body: bytes) -> None:
     assert api.server.session.get(f"{api.server.url}/health", timeout=10).json()["problems"] == 0
 
 
+def test_a_body_may_begin_with_a_byte_order_mark(api: DataSources) -> None:
+    source = api.create()
+    body = b'\xef\xbb\xbf{"a": 1}'
+    assert raw(api, "PUT", f"/v1/data-sources/{source}/data", body) == 201
+    assert api.rows(source)[0]["data"] == {"a": 1}
+
+
 @pytest.mark.parametrize(
     "columns",
     [

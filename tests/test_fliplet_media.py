@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import resource
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,17 @@ def test_a_file_that_is_too_large_leaves_nothing(tmp_path: Path) -> None:
         upload.write(b"x")
     upload.discard()
     assert list((tmp_path / "media").iterdir()) == []
+
+
+def test_what_killed_uploads_left_is_removed_with_the_next_after_a_day(tmp_path: Path) -> None:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    for name, hours in ((".new-old", 25), (".new-recent", 23), ("notes", 25)):
+        (folder / name).write_bytes(b"x")
+        written = time.time() - hours * 3_600
+        os.utime(folder / name, (written, written))
+    media(tmp_path).upload("a.txt", encrypt=False).keep(OWNER)
+    assert {path.name for path in folder.iterdir()} == {".new-recent", "notes", "1", "1.yaml"}
 
 
 @pytest.mark.parametrize("name", ["a.exe", "a.EXE", "a.jpg.sh", "x.php", "a.zip", "../a.bat"])

@@ -68,6 +68,9 @@ _TYPES: Final = {
 
 _UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f-\x9f/\\<>:"|?*%;#&\']+')
 _NAME_BYTES: Final = 150
+_UNFINISHED: Final = ".new-"
+"""What the names of files begin with that are still being written."""
+_ABANDONED_SECONDS: Final = 86_400
 _ENDING: Final = re.compile(r"\.([0-9A-Za-z]{1,10})$")
 
 
@@ -135,7 +138,7 @@ class Upload:
         self.size = 0
         self._media = media
         self._key = key
-        self._path = media.folder / f".new-{uuid.uuid4().hex}"
+        self._path = media.folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
         self._file: BinaryIO = open(self._path, "xb")  # noqa: SIM115 - closed by keep or discard
         self._sealer = None if key is None else Sealer(self._file, key)
 
@@ -235,6 +238,7 @@ class Media:
         with self._lock:
             if self._last_id == 0:
                 self._last_id = max((int(name) for name in self._ids()), default=0)
+                self._remove_abandoned()
             while True:
                 self._last_id += 1
                 try:
@@ -242,6 +246,14 @@ class Media:
                 except FileExistsError:
                     continue  # another process took it
                 return self._last_id
+
+    def _remove_abandoned(self) -> None:
+        """Remove what is left of uploads whose process was killed: nobody would ever finish them."""
+        newest = time.time() - _ABANDONED_SECONDS
+        for path in self.folder.glob(f"{_UNFINISHED}*"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < newest:
+                    path.unlink()
 
     def _ids(self) -> Iterator[str]:
         for name in os.listdir(self.folder):
@@ -251,7 +263,7 @@ class Media:
 
     def describe(self, file: MediaFile) -> None:
         """Write what is known of a file. Raises OSError."""
-        temporary = self.folder / f".new-{uuid.uuid4().hex}"
+        temporary = self.folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
         try:
             with open(temporary, "xb") as target:
                 target.write(dump_yaml(asdict(file)))

@@ -66,7 +66,8 @@ def read_object(request: Request, limit: int) -> dict[str, Json]:
 def decode(data: bytes) -> Json:
     """A JSON text as a value. Raises `Refused`."""
     try:
-        value: Json = parse_json(data)
+        # With a byte order mark or without, as the server of the original takes it.
+        value: Json = parse_json(data.removeprefix(b"\xef\xbb\xbf"))
     except NotJson:
         raise bad_request("The body is not valid JSON") from None
     return value
