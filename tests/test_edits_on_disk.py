@@ -213,6 +213,18 @@ def test_a_folder_replaced_by_a_link_to_itself_is_gone_until_it_is_back(
     eventually(lambda: reasons(films) == {})
 
 
+def test_an_entry_whose_own_folder_becomes_a_link_is_gone(films: Server) -> None:
+    write(films.root, "films/own/entry.yaml", "n: 1\n")
+    eventually(lambda: field(films, "films/own", "n"))
+    place, elsewhere = films.root / "content/films/own", films.root / "elsewhere"
+    place.rename(elsewhere)
+    (elsewhere / "entry.yaml").write_text("n: 2\nsecret: true\n")
+    place.symlink_to(elsewhere)
+    eventually(lambda: field(films, "films/own", "n") is None)
+    write(films.root, "films/own.yaml", "n: 3\n")
+    eventually(lambda: field(films, "films/own", "n") == 3)
+
+
 def test_what_a_link_leads_to_is_not_taken_for_an_edit(site_dir: Path) -> None:
     fill(site_dir)
     keeper = Keeper(site_dir)

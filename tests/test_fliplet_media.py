@@ -6,7 +6,9 @@ import base64
 import io
 import os
 import resource
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +193,29 @@ def test_a_file_that_the_disk_refuses_halfway_leaves_nothing(
     monkeypatch.setattr(*calls[step], refuse)
     with pytest.raises(StoreUnavailable):
         upload.keep(OWNER)
+    assert list((tmp_path / "media").iterdir()) == []
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """The disk takes 1,000 bytes of a file and refuses what goes beyond."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, ignored)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_file_that_a_full_disk_refuses_leaves_nothing(tmp_path: Path) -> None:
+    files = media(tmp_path, max_bytes=10_000)
+    kept, discarded = files.upload("a.txt", encrypt=False), files.upload("b.txt", encrypt=False)
+    for upload in (kept, discarded):
+        upload.write(b"x" * 3_000)
+    with pytest.raises(StoreUnavailable):
+        kept.keep(OWNER)
+    discarded.discard()
     assert list((tmp_path / "media").iterdir()) == []
 
 

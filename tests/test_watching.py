@@ -144,3 +144,16 @@ def test_a_system_without_watchers_to_spare_is_known(folder: Path, monkeypatch: 
     watcher.watch(str(folder))
     assert watcher.partial
     watcher.close()
+
+
+def test_a_new_folder_with_the_number_of_the_old_one_is_noticed(
+    folder: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where the file system gives the number of the folder that went to the next that is made.
+    monkeypatch.setattr(watching, "_identity", lambda folder: watcher._identity)
+    assert not watcher.is_stale()
+    shutil.rmtree(folder)
+    folder.mkdir()
+    assert eventually(watcher.is_stale)
+    watcher.watch(str(folder))
+    assert not watcher.is_stale()

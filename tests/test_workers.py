@@ -48,8 +48,14 @@ def _create(server: Server, slug: str, number: int) -> requests.Response:
         "access_token": server.tokens["access"],
         "data": {"n": number},
     }
-    # A connection of its own: the system hands it to one worker or the other.
-    return requests.post(server.url + "/api/entries", json=body, timeout=20)
+
+    def answer() -> requests.Response | None:
+        # A connection of its own: the system hands it to one worker or another, which may still be starting.
+        given = requests.post(server.url + "/api/entries", json=body, timeout=20)
+        return None if given.status_code == 503 and given.json().get("status") == "starting" else given
+
+    created: requests.Response = eventually(answer)
+    return created
 
 
 def _number(server: Server, slug: str) -> int | None:

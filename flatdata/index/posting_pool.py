@@ -8,6 +8,7 @@ written to the disk as it is, where all of them get too large.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from array import array
 from collections.abc import Iterator
@@ -98,7 +99,9 @@ class PostingPool:
         """Let go of everything."""
         self._fields = {}
         for run in self._runs:
-            run.close()
+            # Where the disk is full it refuses what was not written yet once more; nobody needs it now.
+            with contextlib.suppress(OSError):
+                run.close()
         self._runs = []
 
 

@@ -69,6 +69,7 @@ class Watcher:
         self._by_path: dict[bytes, WatchDescriptor] = {}
         self._by_watch: dict[WatchDescriptor, bytes] = {}
         self._dropping = False
+        self._is_gone = False
         self._source: InotifyFD | None = None
         try:
             self._source = InotifyFD()
@@ -94,10 +95,15 @@ class Watcher:
                 return
             self._by_path[path] = watch
             self._by_watch[watch] = path
+            if folder == str(self._folder):
+                self._is_gone = False
 
     def is_stale(self) -> bool:
-        """Whether another folder is in the place of the one that is watched."""
-        return _identity(self._folder) != self._identity
+        """Whether another folder is in the place of the one that is watched, or will be.
+
+        Another one may have the number of the one that went: then only the end of the watch tells.
+        """
+        return self._is_gone or _identity(self._folder) != self._identity
 
     def close(self) -> None:
         """Stop watching."""
@@ -131,6 +137,8 @@ class Watcher:
             del self._by_path[path]
             if self._source is None:
                 return
+            if path == os.fsencode(self._folder):
+                self._is_gone = True
         self._hint((os.fsdecode(path), True))
 
     def on_queue_overflow(self) -> None:

@@ -192,9 +192,11 @@ class Upload:
         return file
 
     def discard(self) -> None:
-        """Forget the file."""
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        """Forget the file, as far as the disk lets us."""
+        with contextlib.suppress(OSError):
+            self._file.close()  # which writes what was refused before, once more
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 class Media:
