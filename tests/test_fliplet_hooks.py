@@ -49,6 +49,11 @@ def test_templates_that_are_refused(template: str) -> None:
         render(template, ROW)
 
 
+def test_parentheses_are_counted_behind_braces_in_texts() -> None:
+    with pytest.raises(TemplateError, match="parentheses"):
+        render('{{x "}" ' + "(x " * 5_000 + ")" * 5_000 + "}}", ROW)
+
+
 def test_loops_in_templates_are_bounded() -> None:
     started = time.perf_counter()
     template = "{{#each a}}{{#each ../a}}{{#each ../../a}}x{{/each}}{{/each}}{{/each}}"

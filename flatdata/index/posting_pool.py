@@ -47,6 +47,7 @@ class PostingPool:
         self._kinds: dict[tuple[float, bytes], int] = {}
         """The different weights and values, of which there are few."""
         self._runs: list[BinaryIO] = []
+        self._files = contextlib.ExitStack()
 
     def add(self, posting: Posting) -> None:
         """Take a posting. Raises OSError."""
@@ -88,7 +89,7 @@ class PostingPool:
         self._bytes = 0
 
     def _write_run(self) -> None:
-        run = TemporaryFile(dir=self._folder)  # noqa: SIM115
+        run = self._files.enter_context(TemporaryFile(dir=self._folder))  # noqa: SIM115 - `cleanup` closes it
         self._runs.append(run)
         for name, term, _, postings in self._take_out(0):
             field = name.encode()
@@ -98,11 +99,10 @@ class PostingPool:
     def cleanup(self) -> None:
         """Let go of everything."""
         self._fields = {}
-        for run in self._runs:
-            # Where the disk is full it refuses what was not written yet once more; nobody needs it now.
-            with contextlib.suppress(OSError):
-                run.close()
         self._runs = []
+        # Where the disk is full it refuses what was not written yet once more; nobody needs it now.
+        with contextlib.suppress(OSError):
+            self._files.close()
 
 
 def _read_run(run: BinaryIO, number: int) -> Iterator[tuple[str, bytes, int, int | array[int]]]:

@@ -99,10 +99,11 @@ class Disk:
             if self.tree.is_behind_link(folder):
                 return None
             plain.add(folder)
-        if forms[0] in FOLDER_FORMS and os.path.islink(self.tree.folder(slug)):
+        found = self.find(slug, forms)
+        if found is not None and found.form in FOLDER_FORMS and os.path.islink(self.tree.folder(slug)):
             # The entry's own folder, which `folder` is not: a file beside it may be the entry all the same.
-            forms = tuple(form for form in forms if form not in FOLDER_FORMS)
-        return self.find(slug, forms)
+            return self.find(slug, tuple(form for form in forms if form not in FOLDER_FORMS))
+        return found
 
     def _has_folder(self, slug: str) -> bool:
         try:

@@ -39,7 +39,11 @@ def read_bytes(request: Request, limit: int) -> bytes:
 
 
 def _exactly(request: Request, length: int) -> bytes:
-    """So many bytes, from the server's own stream: `request.stream` takes long to make. Raises OSError."""
+    """So many bytes, from the server's own stream: `request.stream` takes long to make.
+
+    Raises:
+        ClientDisconnected: if they do not come. OSError.
+    """
     stream = request.environ["wsgi.input"]
     data: bytes = stream.read(length)
     while len(data) < length:

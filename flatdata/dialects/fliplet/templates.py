@@ -28,7 +28,7 @@ MAX_BLOCKS: Final = 100
 
 # In RE2, because templates come from clients and this would backtrack over a long run of braces.
 _BLOCK: Final = re2.compile(r"\{\{[~{&\s]*(?:[#^][>*\s]*([^\s}~]*)|else\s+([^\s}~]+))")
-_TAG: Final = re2.compile(r"\{\{[^}]*")
+_TAG: Final = re2.compile(r"""\{\{(?:"[^"]*"|'[^']*'|[^}"'])*""")
 _BLOCKS: Final = frozenset({"", "if", "unless", "each", "with"})
 
 
